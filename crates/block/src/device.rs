@@ -1,0 +1,104 @@
+//! The contract of a block device.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::{Reply, Request, Result};
+
+/// A boxed future that may move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a device is and can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// The request size in bytes that suits it best; a power of two. Any alignment is accepted.
+    pub preferred_block_bytes: u32,
+    /// It refuses every change with [`ErrorKind::ReadOnly`](crate::ErrorKind::ReadOnly).
+    pub read_only: bool,
+    /// It is a spinning disk or behaves like one.
+    pub rotational: bool,
+}
+
+/// A request on its way: answered at once, or a future that will answer.
+///
+/// The two cases are apart so that what the page cache can serve costs no allocation and no hand-over.
+#[must_use = "a request is only carried out when its execution is driven to its end"]
+pub enum Execution<'a> {
+    /// Answered without waiting.
+    Done(Result<Reply>),
+    /// Will be answered by this future.
+    Later(BoxFuture<'a, Result<Reply>>),
+}
+
+impl<'a> Execution<'a> {
+    /// An execution that the future completes.
+    pub fn later(future: impl Future<Output = Result<Reply>> + Send + 'a) -> Self {
+        Self::Later(Box::pin(future))
+    }
+
+    /// The answer, once it is there.
+    ///
+    /// # Errors
+    /// Those of the request.
+    pub async fn answer(self) -> Result<Reply> {
+        match self {
+            Self::Done(answer) => answer,
+            Self::Later(future) => future.await,
+        }
+    }
+}
+
+impl fmt::Debug for Execution<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done(answer) => f.debug_tuple("Done").field(answer).finish(),
+            Self::Later(_) => f.write_str("Later"),
+        }
+    }
+}
+
+/// A thing that holds blocks, or presents some.
+///
+/// * **Who calls, how often.** Any number of tasks at once, with any number of requests under way.
+/// * **Order.** Requests under way together are carried out in any order. A request that begins after
+///   another was answered sees its effect. Overlapping changes that are under way together leave the bytes
+///   of one or the other in each block, and every later read agrees on which.
+/// * **Range.** An extent that ends past [`DeviceInfo::size_bytes`] is refused with
+///   [`ErrorKind::NoSpace`](crate::ErrorKind::NoSpace) (write, zeroes) or
+///   [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) (all others), and nothing is changed.
+/// * **Durable when.** A change with [`Durability::Stable`](crate::Durability::Stable): when it is answered.
+///   Any other: when a flush that began after its answer succeeds. A change that fails may be there in part.
+/// * **Blocking.** `execute` may do I/O on the calling thread where that is expected not to wait (page
+///   cache); whatever waits goes into the future.
+/// * **Dropping the future** does not undo the request: it may take effect at any later time. A caller that
+///   cares about order drives each execution to its end; sessions do so even when their client is gone.
+pub trait Device: Send + Sync + fmt::Debug {
+    /// What the device is now. Constant while sessions are open, but see [`Device::exchanged`].
+    fn info(&self) -> DeviceInfo;
+
+    /// Carries out one request.
+    fn execute(&self, request: Request) -> Execution<'_>;
+
+    /// Completes when the content behind the device has been exchanged for another one, so that every
+    /// session opened before this must be closed. The default never does.
+    fn exchanged(&self) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl<D: Device + ?Sized> Device for std::sync::Arc<D> {
+    fn info(&self) -> DeviceInfo {
+        (**self).info()
+    }
+
+    fn execute(&self, request: Request) -> Execution<'_> {
+        (**self).execute(request)
+    }
+
+    fn exchanged(&self) -> BoxFuture<'static, ()> {
+        (**self).exchanged()
+    }
+}

@@ -1,0 +1,29 @@
+//! What a block device is, and nothing else.
+//!
+//! This crate opens no file, speaks no protocol, keeps no clock and starts no task. It is the seam at which
+//! everything above a device (sessions) and everything below it (volumes, media) meet:
+//!
+//! * [`Device`]: takes a [`Request`], gives an [`Execution`].
+//! * [`Extent`]: the only place where range arithmetic is done.
+//! * [`Error`]: a small [`ErrorKind`] by what the caller should do, with context and source.
+//! * [`Medium`]: a device that can be taken away, and the [`Identity`] by which it is recognised.
+//! * [`Checked`]: wraps any device and asserts the contract of [`Device`].
+//! * `conformance` (feature `testing`): the suite that each device passes.
+
+mod checked;
+#[cfg(feature = "testing")]
+pub mod conformance;
+mod device;
+mod error;
+mod extent;
+mod medium;
+mod payload;
+mod request;
+
+pub use checked::Checked;
+pub use device::{BoxFuture, Device, DeviceInfo, Execution};
+pub use error::{Error, ErrorKind, Result};
+pub use extent::Extent;
+pub use medium::{Identity, Medium};
+pub use payload::Payload;
+pub use request::{Durability, Hole, Reply, Request};

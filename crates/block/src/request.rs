@@ -1,0 +1,160 @@
+//! Requests and replies as data.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::{Extent, Payload};
+
+/// When a change must be on stable storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Durability {
+    /// After the next flush that begins once this request has been answered.
+    Deferred,
+    /// Before this request is answered (NBD's FUA).
+    Stable,
+}
+
+/// Whether zeroes may be stored as a hole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Hole {
+    /// The device may give up the storage behind the range.
+    Allowed,
+    /// The storage behind the range must stay allocated (NBD's NO_HOLE).
+    Forbidden,
+}
+
+/// One request to a [`Device`](crate::Device). Layers forward it, log it, journal it and replay it as a value.
+#[derive(Debug)]
+pub enum Request {
+    /// Read the bytes of the extent.
+    Read {
+        /// What to read; not empty.
+        extent: Extent,
+        /// Memory that the device may fill and answer with. Empty, of any capacity: a device that needs
+        /// more allocates it, one that has the bytes already ignores it.
+        buffer: BytesMut,
+    },
+    /// Write `data` at the extent.
+    Write {
+        /// Where; as long as `data`, not empty.
+        extent: Extent,
+        /// The bytes.
+        data: Bytes,
+        /// When they must be stable.
+        durability: Durability,
+    },
+    /// Make the extent read as zeroes.
+    Zero {
+        /// Where; not empty.
+        extent: Extent,
+        /// Whether the storage may be given up.
+        hole: Hole,
+        /// When the zeroes must be stable.
+        durability: Durability,
+    },
+    /// The bytes of the extent are not needed any more; what they read as is up to the device.
+    Trim {
+        /// Where; not empty.
+        extent: Extent,
+        /// When it must be stable.
+        durability: Durability,
+    },
+    /// The extent will be read soon: a hint that always succeeds.
+    Cache {
+        /// Where; not empty.
+        extent: Extent,
+    },
+    /// Bring every change that was answered before this request came to stable storage.
+    Flush,
+}
+
+impl Request {
+    /// A read into memory of the device's choice.
+    #[must_use]
+    pub fn read(extent: Extent) -> Self {
+        Self::Read { extent, buffer: BytesMut::new() }
+    }
+
+    /// What it touches; `None` for a flush, which touches all.
+    #[must_use]
+    pub const fn extent(&self) -> Option<Extent> {
+        match self {
+            Self::Read { extent, .. }
+            | Self::Write { extent, .. }
+            | Self::Zero { extent, .. }
+            | Self::Trim { extent, .. }
+            | Self::Cache { extent } => Some(*extent),
+            Self::Flush => None,
+        }
+    }
+
+    /// Whether it changes what is stored.
+    #[must_use]
+    pub const fn is_change(&self) -> bool {
+        matches!(self, Self::Write { .. } | Self::Zero { .. } | Self::Trim { .. })
+    }
+
+    /// When its change must be stable; `None` where it changes nothing.
+    #[must_use]
+    pub const fn durability(&self) -> Option<Durability> {
+        match self {
+            Self::Write { durability, .. }
+            | Self::Zero { durability, .. }
+            | Self::Trim { durability, .. } => Some(*durability),
+            Self::Read { .. } | Self::Cache { .. } | Self::Flush => None,
+        }
+    }
+
+    /// The same request to be made once more; the bytes of a write are shared, a read's buffer is not.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        match self {
+            Self::Read { extent, .. } => Self::read(*extent),
+            Self::Write { extent, data, durability } => {
+                Self::Write { extent: *extent, data: data.clone(), durability: *durability }
+            }
+            Self::Zero { extent, hole, durability } => {
+                Self::Zero { extent: *extent, hole: *hole, durability: *durability }
+            }
+            Self::Trim { extent, durability } => {
+                Self::Trim { extent: *extent, durability: *durability }
+            }
+            Self::Cache { extent } => Self::Cache { extent: *extent },
+            Self::Flush => Self::Flush,
+        }
+    }
+
+    /// It, with its durability deferred.
+    #[must_use]
+    pub fn deferred(mut self) -> Self {
+        if let Self::Write { durability, .. }
+        | Self::Zero { durability, .. }
+        | Self::Trim { durability, .. } = &mut self
+        {
+            *durability = Durability::Deferred;
+        }
+        self
+    }
+}
+
+/// The answer to a [`Request`] that succeeded.
+#[derive(Debug)]
+pub enum Reply {
+    /// The bytes of a read: as many as its extent has.
+    Data(Payload),
+    /// Any other request is done.
+    Done,
+}
+
+impl Reply {
+    /// The bytes of a read.
+    ///
+    /// # Panics
+    /// Where it is not the answer to a read.
+    #[must_use]
+    pub fn into_payload(self) -> Payload {
+        match self {
+            Self::Data(payload) => payload,
+            Self::Done => panic!("a read is answered with data"),
+        }
+    }
+}
