@@ -65,7 +65,7 @@ impl<D: Device> Device for Checked<D> {
         self.0.info()
     }
 
-    fn execute(&self, request: Request) -> Execution<'_> {
+    fn execute(&self, request: Request) -> Execution {
         if let Err(error) = check(&request, self.0.info()) {
             return Execution::Done(Err(error));
         }

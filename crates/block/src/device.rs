@@ -25,17 +25,18 @@ pub struct DeviceInfo {
 /// A request on its way: answered at once, or a future that will answer.
 ///
 /// The two cases are apart so that what the page cache can serve costs no allocation and no hand-over.
+/// The future owns what it needs, so that it may outlive a medium's stay in its bay.
 #[must_use = "a request is only carried out when its execution is driven to its end"]
-pub enum Execution<'a> {
+pub enum Execution {
     /// Answered without waiting.
     Done(Result<Reply>),
     /// Will be answered by this future.
-    Later(BoxFuture<'a, Result<Reply>>),
+    Later(BoxFuture<'static, Result<Reply>>),
 }
 
-impl<'a> Execution<'a> {
+impl Execution {
     /// An execution that the future completes.
-    pub fn later(future: impl Future<Output = Result<Reply>> + Send + 'a) -> Self {
+    pub fn later(future: impl Future<Output = Result<Reply>> + Send + 'static) -> Self {
         Self::Later(Box::pin(future))
     }
 
@@ -51,7 +52,7 @@ impl<'a> Execution<'a> {
     }
 }
 
-impl fmt::Debug for Execution<'_> {
+impl fmt::Debug for Execution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Done(answer) => f.debug_tuple("Done").field(answer).finish(),
@@ -79,8 +80,8 @@ pub trait Device: Send + Sync + fmt::Debug {
     /// What the device is now. Constant while sessions are open, but see [`Device::exchanged`].
     fn info(&self) -> DeviceInfo;
 
-    /// Carries out one request.
-    fn execute(&self, request: Request) -> Execution<'_>;
+    /// Carries out one request. The execution borrows nothing of the device.
+    fn execute(&self, request: Request) -> Execution;
 
     /// Completes when the content behind the device has been exchanged for another one, so that every
     /// session opened before this must be closed. The default never does.
@@ -94,7 +95,7 @@ impl<D: Device + ?Sized> Device for std::sync::Arc<D> {
         (**self).info()
     }
 
-    fn execute(&self, request: Request) -> Execution<'_> {
+    fn execute(&self, request: Request) -> Execution {
         (**self).execute(request)
     }
 
