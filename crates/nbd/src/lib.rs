@@ -1,1 +1,32 @@
-//! Placeholder.
+//! The NBD protocol as bytes, for both roles.
+//!
+//! This crate opens no socket, keeps no clock, starts no task and knows nothing of block devices. Bytes go in,
+//! bytes and typed values come out, so that everything in it can be tested with tables and fuzzed without a
+//! network. Sizes of what it buffers are in [`limits`].
+//!
+//! * [`ServerHandshake`]: the server's side of the negotiation, with the exports asked for through [`Exports`].
+//! * [`client::Handshake`]: the client's side of it.
+//! * [`RequestHeader`], [`SimpleReply`]: the transmission phase, for both.
+//! * [`option`]: one file for each option of the negotiation, with what either role says in it.
+//!
+//! Written after `doc/proto.md` of the NetworkBlockDevice project; sections are named in the docs of the items.
+
+#![warn(clippy::as_conversions, clippy::indexing_slicing)]
+
+pub mod client;
+mod error;
+mod export;
+mod flags;
+mod handshake;
+pub mod limits;
+pub mod option;
+mod reply;
+mod request;
+pub mod wire;
+
+pub use error::{ErrorNumber, HandshakeError, WrongMagic};
+pub use export::{BlockSizes, Export, ExportDescription, Exports};
+pub use flags::{ClientFlags, CommandFlags, HandshakeFlags, TransmissionFlags};
+pub use handshake::{Chosen, ServerHandshake, Step};
+pub use reply::SimpleReply;
+pub use request::{Command, Cookie, RequestHeader};
