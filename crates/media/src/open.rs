@@ -1,0 +1,84 @@
+//! Where media are found: the one place that knows every kind of medium.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hotbay_block::{BoxFuture, Medium, Result};
+use parking_lot::Mutex;
+
+use crate::file::create_unless_there;
+use crate::memory::MemoryStore;
+use crate::pool::blocking;
+use crate::{ByteSize, FileMedium, MediumSpec, MemoryMedium, open_file};
+
+/// Finds and opens media. Memory media lie on it while no bay holds them.
+#[derive(Debug, Default)]
+pub struct Shelf {
+    memory: Mutex<HashMap<(String, ByteSize), Arc<MemoryStore>>>,
+}
+
+impl Shelf {
+    /// A shelf with no memory on it yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Opens the medium that `spec` names, for the volume `owner`.
+    ///
+    /// A file that has `create` and is not there is created, sparse and for its owner's eyes only; one that is
+    /// there is opened as it is, whatever its size. A memory medium belongs to its owner: the same owner and size give the same bytes
+    /// as long as the shelf lives.
+    ///
+    /// The future opens files on tokio's blocking pool, and needs the shelf no longer. If it is dropped the file is
+    /// opened and closed again, and may have been created.
+    ///
+    /// # Errors
+    /// As [`FileMedium::open`]; with `create`, [`ErrorKind::Gone`](hotbay_block::ErrorKind::Gone) where there is
+    /// no directory for the file.
+    pub fn open(
+        &self,
+        spec: &MediumSpec,
+        owner: &str,
+    ) -> BoxFuture<'static, Result<Arc<dyn Medium>>> {
+        match spec {
+            MediumSpec::Memory { size } => {
+                let medium: Arc<dyn Medium> = Arc::new(MemoryMedium::of(self.memory(*size, owner)));
+                Box::pin(std::future::ready(Ok(medium)))
+            }
+            MediumSpec::File { path, create } => {
+                let (path, create) = (path.clone(), *create);
+                Box::pin(blocking(move || {
+                    if let Some(ByteSize(bytes)) = create {
+                        create_unless_there(&path, bytes)?;
+                    }
+                    Ok(Arc::new(FileMedium::open(&path)?) as Arc<dyn Medium>)
+                }))
+            }
+        }
+    }
+
+    /// Whether the medium can be found now, without opening it or waiting for a disk: a file or device is there,
+    /// or the owner's memory is on the shelf. What [`open`](Self::open) would only create is not there.
+    ///
+    /// It may be gone, or in use, by the time it is opened.
+    #[must_use]
+    pub fn contains(&self, spec: &MediumSpec, owner: &str) -> bool {
+        match spec {
+            MediumSpec::Memory { size } => {
+                self.memory.lock().contains_key(&(owner.to_owned(), *size))
+            }
+            MediumSpec::File { path, .. } => open_file::is_there(path),
+        }
+    }
+
+    fn memory(&self, size: ByteSize, owner: &str) -> Arc<MemoryStore> {
+        let mut memory = self.memory.lock();
+        let store =
+            memory.entry((owner.to_owned(), size)).or_insert_with(|| MemoryStore::new(size));
+        Arc::clone(store)
+    }
+}
+
+#[cfg(test)]
+mod tests;
