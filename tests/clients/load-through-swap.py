@@ -1,0 +1,33 @@
+#!/usr/bin/python3
+"""Every byte is right while a live disk moves from medium to medium, and is torn out in between."""
+
+import sys
+import pathlib
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
+from daemon import SEED, Daemon, blank, together
+from load import Load
+
+CONFIG = """
+[[volume]]
+name = "a"
+medium = "0.img"
+absent_wait = "60s"
+journal_limit = "64MiB"
+"""
+MOVES = 5
+
+with Daemon(CONFIG, together(*(blank(f"{n}.img", 16) for n in range(MOVES + 1)))) as daemon:
+    load = Load(daemon.uri("a"), SEED).start()
+    for number in range(1, MOVES + 1):
+        load.go_on(200)
+        daemon.run("swap", "a", f"{number}.img")
+        load.go_on(100)
+        load.forget_recent()
+        daemon.run("pull", "a")
+        load.go_on(100)
+        daemon.run("insert", "a")
+    load.finish()
+    assert load.reconnections == 0, "a client noticed"
+    daemon.stop()
+    load.compare(daemon.bytes_of(f"{MOVES}.img"), "the last medium")

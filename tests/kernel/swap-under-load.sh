@@ -1,0 +1,35 @@
+# A live ext4 moves to another disk, is torn out before, between and after, and nobody unmounts it.
+driver nbd nbds_max=4 max_part=8
+truncate -s 48M a.img b.img spare.img
+start_hotbay --bays 2 --volume a=a.img --volume b=b.img
+attach a /dev/nbd0 ext4
+attach b /dev/nbd1 ext2
+cat /dev/nbd0 /dev/nbd1 >/dev/null  # all metadata is in the page cache: no read will wait
+
+keep_writing a
+writes 20
+hotbay pull a                       # in mid-write
+writes 20
+hotbay insert a
+writes 20
+
+hotbay swap a spare.img
+rm a.img                            # what it stood on is gone for good
+writes 20
+hotbay pull a
+writes 20
+
+hotbay pull b
+put b letter 1000000
+sync -f /run/mnt/b
+hotbay insert b
+put b letter 1000000
+
+hotbay insert a
+writes 20
+stop_writing
+detach a /dev/nbd0
+detach b /dev/nbd1
+stop_hotbay
+save a spare.img
+save b b.img
