@@ -17,6 +17,8 @@ mod device;
 mod error;
 mod extent;
 mod medium;
+#[cfg(feature = "testing")]
+mod memory;
 mod payload;
 mod request;
 
@@ -25,5 +27,7 @@ pub use device::{BoxFuture, Device, DeviceInfo, Execution};
 pub use error::{Error, ErrorKind, Result};
 pub use extent::Extent;
 pub use medium::{Identity, Medium};
+#[cfg(feature = "testing")]
+pub use memory::MemoryDevice;
 pub use payload::Payload;
 pub use request::{Durability, Hole, Reply, Request};

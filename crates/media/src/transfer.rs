@@ -43,8 +43,7 @@ impl Patience {
     pub(crate) fn of(file: impl AsFd) -> Self {
         const TMPFS: u64 = 0x0102_1994;
         const RAMFS: u64 = 0x8584_58f6;
-        let magic =
-            rustix::fs::fstatfs(file).map(|system| u64::from(system.f_type.cast_unsigned()));
+        let magic = rustix::fs::fstatfs(file).map(|system| system.f_type.cast_unsigned());
         Self {
             in_memory: matches!(magic, Ok(TMPFS | RAMFS)),
             read_refused: AtomicBool::new(false),
