@@ -51,12 +51,15 @@ impl FileMedium {
     pub fn open(path: &Path) -> Result<Self> {
         let open = OpenFile::open(path)?;
         let patience = Patience::of(open.file());
-        let backing = Arc::new(Backing { open, patience, refusals: Refusals::default() });
+        Ok(Self::of(Arc::new(Backing { open, patience, refusals: Refusals::default() })))
+    }
+
+    fn of(backing: Arc<Backing>) -> Self {
         // Weak, because the thread that syncs lets go of the queue a moment after it has answered: who was
         // answered last and then drops the medium finds it closed.
         let synced = Arc::downgrade(&backing);
         let syncs = SyncQueue::new(move || Backing::sync(&synced));
-        Ok(Self { name: format!("file:{}", path.display()), backing, syncs })
+        Self { name: format!("file:{}", backing.open.path().display()), backing, syncs }
     }
 
     fn read(&self, extent: Extent, mut buffer: BytesMut) -> Execution {

@@ -83,7 +83,7 @@ impl SyncQueue {
     pub(crate) async fn sync(self: Arc<Self>) -> Result<()> {
         let (answer, outcome) = oneshot::channel();
         if self.enter(answer)? {
-            let round = Round(Arc::clone(&self));
+            let round = Round::new(Arc::clone(&self));
             drop(tokio::task::spawn_blocking(move || round.run()));
         }
         match outcome.await {
@@ -135,20 +135,38 @@ fn previous_failure() -> SyncFailure {
 }
 
 /// The duty to sync until nobody waits any more.
-struct Round(Arc<SyncQueue>);
+struct Round {
+    queue: Arc<SyncQueue>,
+    /// Those whom the sync under way is for. Here, so that they are let go only after [`drop`](Round::drop).
+    batch: Vec<oneshot::Sender<Outcome>>,
+    end: RoundEnd,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RoundEnd {
+    NotReached,
+    /// Nobody waits. The queue may already belong to the next round.
+    Reached,
+}
 
 impl Round {
-    fn run(self) {
-        while let Some(batch) = self.0.next_batch() {
-            let outcome = (self.0.sync)();
+    fn new(queue: Arc<SyncQueue>) -> Self {
+        Self { queue, batch: Vec::new(), end: RoundEnd::NotReached }
+    }
+
+    fn run(mut self) {
+        while let Some(batch) = self.queue.next_batch() {
+            self.batch = batch;
+            let outcome = (self.queue.sync)();
             if outcome.is_err() {
-                self.0.fail();
+                self.queue.fail();
             }
-            for answer in batch {
+            for answer in self.batch.drain(..) {
                 // An error means that the asker has gone away, as it may.
                 let _ = answer.send(outcome.clone());
             }
         }
+        self.end = RoundEnd::Reached;
     }
 }
 
@@ -156,8 +174,8 @@ impl Drop for Round {
     /// Where the round did not come to its end (a panic, a runtime that stops before it began), nobody knows
     /// what is stable, and nobody may wait for ever.
     fn drop(&mut self) {
-        if self.0.state.lock().running {
-            self.0.fail();
+        if self.end == RoundEnd::NotReached {
+            self.queue.fail();
         }
     }
 }

@@ -32,6 +32,14 @@ pub(crate) struct Refusals {
     discard: AtomicBool,
 }
 
+#[cfg(test)]
+impl Refusals {
+    /// Those of a medium that has no quick way at all.
+    pub(crate) fn all() -> Self {
+        Self { punch: true.into(), zero: true.into(), discard: true.into() }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tried {
     Done,

@@ -108,3 +108,21 @@ async fn a_queue_at_rest_syncs_again_and_again() {
     Arc::clone(&queue).sync().await.unwrap();
     assert_eq!(Arc::clone(&queue).sync().await.unwrap_err().kind(), ErrorKind::Medium);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_end_of_one_round_is_no_failure_of_the_next() {
+    let queue = SyncQueue::new(|| Ok(()));
+    let askers: Vec<_> = (0..4)
+        .map(|_| {
+            let queue = Arc::clone(&queue);
+            tokio::spawn(async move {
+                for _ in 0..5000 {
+                    Arc::clone(&queue).sync().await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for asker in askers {
+        asker.await.unwrap();
+    }
+}

@@ -1,0 +1,133 @@
+//! Real block devices, made with `losetup`. That needs root; where it cannot be done each test says so and proves nothing.
+
+use std::process::Command;
+
+use super::*;
+
+/// A loop device over a sparse file.
+struct Loop {
+    device: PathBuf,
+    backing: PathBuf,
+}
+
+impl Loop {
+    /// `None`, loudly, where this machine makes none.
+    fn over(directory: &Path, length: u64) -> Option<Self> {
+        let backing = directory.join("backing.img");
+        File::create(&backing).unwrap().set_len(length).unwrap();
+        let made = Command::new("losetup").args(["--find", "--show"]).arg(&backing).output();
+        match made {
+            Ok(output) if output.status.success() => {
+                let device = String::from_utf8(output.stdout).unwrap().trim().into();
+                Some(Self { device, backing })
+            }
+            other => {
+                eprintln!(
+                    "SKIPPED: no loop device can be made here, no block device is tried: {other:?}"
+                );
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let _ = Command::new("losetup").arg("--detach").arg(&self.device).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_device_is_a_device() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(disk) = Loop::over(directory.path(), 12 << 20) else { return };
+    let medium = FileMedium::open(&disk.device).unwrap();
+    medium.presence().await.unwrap();
+    let identity = medium.identify().await.unwrap();
+    assert_eq!((identity.size_bytes, identity.file), (12 << 20, None));
+    conformance::check(&Checked::new(medium)).await;
+}
+
+#[tokio::test]
+async fn a_block_device_has_one_user_at_a_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(disk) = Loop::over(directory.path(), 1 << 20) else { return };
+    let first = FileMedium::open(&disk.device).unwrap();
+    let error = FileMedium::open(&disk.device).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Medium);
+    assert!(error.to_string().contains("is in use"), "{error}");
+    drop(first);
+    FileMedium::open(&disk.device).unwrap();
+}
+
+#[tokio::test]
+async fn a_block_device_that_changes_its_size_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(disk) = Loop::over(directory.path(), 1 << 20) else { return };
+    let medium = FileMedium::open(&disk.device).unwrap();
+    File::options().write(true).open(&disk.backing).unwrap().set_len(8192).unwrap();
+    let resized = Command::new("losetup").arg("--set-capacity").arg(&disk.device).status().unwrap();
+    assert!(resized.success());
+    let error = medium.presence().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Gone);
+    assert!(error.to_string().contains("changed its size from 1048576 to 8192"), "{error}");
+    // The kernel answers the one with 0 bytes and the other with ENOSPC.
+    let read = Request::read(extent(65536, 4096));
+    assert_eq!(kind(&medium, read).await, Some(ErrorKind::Gone));
+    let write = write_at(65536, 4096, Durability::Deferred);
+    assert_eq!(kind(&medium, write).await, Some(ErrorKind::Gone));
+    assert_eq!(kind(&medium, Request::Flush).await, Some(ErrorKind::Gone));
+}
+
+/// The write is in the page cache, and the disk has no room for it: the first sync says so, and a second one on the
+/// same descriptor would succeed with the data lost.
+#[tokio::test]
+async fn a_failed_sync_is_reported_once_and_never_retried() {
+    let Some(room) = SmallRoom::of("1M") else { return };
+    let Some(disk) = Loop::over(&room.0, 16 << 20) else { return };
+    let medium = FileMedium::open(&disk.device).unwrap();
+    assert_eq!(kind(&medium, write_at(0, 8 << 20, Durability::Deferred)).await, None);
+    let error = run(&medium, Request::Flush).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Medium, "{}", error.with_sources());
+    assert!(medium.presence().await.is_ok(), "the disk is there, it only has no room");
+    for _ in 0..3 {
+        assert_eq!(kind(&medium, Request::Flush).await, Some(ErrorKind::PreviousFailure));
+    }
+    let raw = medium.backing.open.file();
+    assert!(
+        rustix::fs::fdatasync(raw).is_ok(),
+        "what the kernel would have said, had it been asked"
+    );
+}
+
+/// A file system of memory with very little room.
+struct SmallRoom(PathBuf);
+
+impl SmallRoom {
+    fn of(size: &str) -> Option<Self> {
+        let place = tempfile::tempdir().unwrap().keep();
+        let option = format!("size={size}");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &option, "tmpfs"])
+            .arg(&place)
+            .output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(Self(place)),
+            other => {
+                let _ = fs::remove_dir(&place);
+                eprintln!(
+                    "SKIPPED: nothing can be mounted here, no failing disk is tried: {other:?}"
+                );
+                None
+            }
+        }
+    }
+}
+
+impl Drop for SmallRoom {
+    fn drop(&mut self) {
+        // Lazily, because the loop device in it goes a moment later.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+        let _ = fs::remove_dir(&self.0);
+    }
+}
