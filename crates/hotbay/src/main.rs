@@ -1,2 +1,58 @@
-//! Placeholder.
-fn main() {}
+//! hotbay: a drive whose media may be pulled, returned and exchanged under a mounted file system.
+//!
+//! This crate carries no request of an NBD client and keeps no data: it is the one binary that puts the other
+//! crates together. `hotbay serve` is the daemon, all other commands ask it over its control socket
+//! ([`control`]). Only here are the environment, the configuration file, signals and the terminal known.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "what only the daemon uses, until `run` serves the drive"
+)]
+
+mod cli;
+mod commands;
+mod config;
+mod control;
+mod demo;
+mod failure;
+mod logging;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command};
+use crate::commands::Daemon;
+use crate::config::Environment;
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    match dispatch(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(),
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<(), Failure> {
+    let environment = Environment::of_process()?;
+    let daemon = Daemon::new(cli.control.clone(), &environment);
+    match cli.command {
+        Command::Serve(arguments) => {
+            let (file, overrides) = arguments.overrides(cli.control);
+            let config = config::load(file.as_deref(), overrides, &environment)?;
+            logging::start();
+            run::serve(config)
+        }
+        Command::Status(arguments) => commands::status::run(&daemon, &arguments),
+        Command::Insert(arguments) => commands::insert::run(&daemon, arguments, &environment),
+        Command::Eject(arguments) => commands::eject::run(&daemon, &arguments),
+        Command::Pull(arguments) => commands::pull::run(&daemon, &arguments),
+        Command::Swap(arguments) => commands::swap::run(&daemon, arguments, &environment),
+        Command::Wait(arguments) => commands::wait::run(&daemon, &arguments),
+        Command::Events(arguments) => commands::events::run(&daemon, &arguments),
+        Command::CheckConfig(arguments) => commands::check_config::run(&arguments, &environment),
+        Command::Demo => demo::run(),
+    }
+}

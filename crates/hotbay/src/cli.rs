@@ -1,0 +1,328 @@
+//! The command line. It is a contract with scripts: a word that is here stays.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use hotbay_media::MediumSpec;
+
+use crate::config::{BayCount, Layout, ListenAddress, Name, Overrides, VolumeFlag, parse_duration};
+use crate::control::State;
+
+const EXAMPLES: &str = "\
+A first look, no root needed:
+  hotbay demo
+
+A drive with a stick that may be pulled at any time:
+  hotbay serve --volume usb=/dev/sdb1
+  nbd-client -unix /run/hotbay/nbd.sock /dev/nbd0 -N usb && mount /dev/nbd0 /mnt
+  hotbay eject usb          # take the stick away; /mnt goes on working
+  hotbay insert usb         # bring it back; what was written meanwhile goes to it
+
+Exit status:
+  0 done   1 refused or failed   2 wrong usage   3 `hotbay wait` ran out of time";
+
+/// A drive whose media may be pulled, returned and exchanged under a mounted file system.
+///
+/// `hotbay serve` is the daemon: it presents volumes to NBD clients such as nbd-client, qemu or libnbd. All
+/// other commands ask it over its control socket.
+#[derive(Debug, Parser)]
+#[command(name = "hotbay", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// The daemon's control socket [default: /run/hotbay/control.sock as root, else
+    /// $XDG_RUNTIME_DIR/hotbay/control.sock]
+    #[arg(
+        long,
+        global = true,
+        env = "HOTBAY_CONTROL",
+        value_name = "PATH",
+        hide_env_values = true
+    )]
+    pub(crate) control: Option<PathBuf>,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Present a drive to NBD clients, until SIGINT or SIGTERM
+    Serve(ServeArgs),
+    /// Show the drive and its volumes
+    Status(StatusArgs),
+    /// Put a medium into a bay and bring the journal's writes to it
+    Insert(InsertArgs),
+    /// Take a medium out politely; returns when it may be taken away
+    Eject(VolumeArg),
+    /// Take a medium out as a hand would: no sync, no drain
+    Pull(VolumeArg),
+    /// Exchange a medium for another one while the volume is in use
+    Swap(SwapArgs),
+    /// Wait until a volume is in a state; exit status 3 when time runs out
+    Wait(WaitArgs),
+    /// Show what happened
+    Events(EventsArgs),
+    /// Check a configuration file and show what a daemon would make of it
+    CheckConfig(CheckConfigArgs),
+    /// Show the whole story in a minute, on this machine, no root needed
+    Demo,
+}
+
+/// `serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Flags win over the environment, the environment over the file, the file over the defaults. With neither a file
+nor --volume there are two volumes a and b of 64MiB each, as files in the state directory.
+
+MEDIUM is one of:
+  PATH, file:PATH           a regular file or a block device
+  file:PATH?create=64MiB    the same; a file of this size is created where there is none
+  mem:64MiB                 memory of the daemon, kept until it ends
+
+Examples:
+  hotbay serve
+  hotbay serve /etc/hotbay.toml
+  hotbay serve --volume usb=/dev/sdb1 --listen tcp:127.0.0.1:10809
+  hotbay serve --bays 1 --volume work=/srv/work.img --volume backup=/srv/backup.img
+
+The log goes to standard error; HOTBAY_LOG sets what is in it: error, warn, info (the default), debug, trace.")]
+pub(crate) struct ServeArgs {
+    /// The configuration file; every key is explained in config/reference.toml
+    #[arg(value_name = "CONFIG.toml")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Add a volume, or give another medium to the one of this name in the file; repeatable
+    #[arg(long = "volume", value_name = "NAME=MEDIUM")]
+    pub(crate) volumes: Vec<VolumeFlag>,
+
+    /// How many media fit in at once, 1 to 64 [default: one bay for each volume]
+    #[arg(long, value_name = "N")]
+    pub(crate) bays: Option<BayCount>,
+
+    /// How the volumes become exports; in this version only `volumes`: each one under its name
+    /// [default: volumes]
+    #[arg(long, value_name = "LAYOUT")]
+    pub(crate) layout: Option<Layout>,
+
+    /// Where NBD clients connect: unix:PATH or tcp:HOST:PORT; repeatable, replaces the list of the file
+    /// [default: unix: and nbd.sock beside the control socket's default]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Vec<ListenAddress>,
+
+    /// The directory for journals, on stable storage [default: /var/lib/hotbay as root, else
+    /// $XDG_STATE_HOME/hotbay or ~/.local/state/hotbay]
+    #[arg(long, env = "HOTBAY_STATE", value_name = "DIR", hide_env_values = true)]
+    pub(crate) state: Option<PathBuf>,
+}
+
+impl ServeArgs {
+    /// What the command line and the environment say about the configuration.
+    pub(crate) fn overrides(self, control: Option<PathBuf>) -> (Option<PathBuf>, Overrides) {
+        let Self { config, volumes, bays, layout, listen, state } = self;
+        (config, Overrides { volumes, bays, layout, listen, control, state })
+    }
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hotbay status
+  hotbay status usb --json | jq -r '.volumes[0].state'
+  hotbay status --watch
+
+Sizes in JSON are in bytes, times in milliseconds; docs/control.md explains each key.")]
+pub(crate) struct StatusArgs {
+    /// This volume alone [default: all]
+    pub(crate) volume: Option<Name>,
+
+    /// One line of JSON, for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Show it again each second, until Ctrl-C
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+/// `insert`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+It returns when the medium is accepted and all that was written while it was away has reached it. Interrupting
+the command does not interrupt the replay.
+
+Examples:
+  hotbay insert usb                          the medium of the configuration
+  hotbay insert usb /dev/sdc1                the same stick, seen under another name
+  hotbay insert backup --replace             where no bay is free, eject the medium that is in longest")]
+pub(crate) struct InsertArgs {
+    /// Whose medium
+    pub(crate) volume: Name,
+
+    /// PATH, file:PATH[?create=SIZE] or mem:SIZE [default: the volume's medium in the configuration]
+    pub(crate) medium: Option<MediumSpec>,
+
+    /// Where every bay is occupied, eject the medium that is in longest; without it that is an error
+    #[arg(long)]
+    pub(crate) replace: bool,
+}
+
+/// A command that takes a volume alone.
+#[derive(Debug, Args)]
+pub(crate) struct VolumeArg {
+    /// Whose medium
+    pub(crate) volume: Name,
+}
+
+/// `swap`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+It copies the content while the volume is in use, and returns when the volume is on the new medium. Interrupting
+the command does not interrupt the copy.
+
+Examples:
+  hotbay swap data /dev/nvme0n1p3
+  hotbay swap data 'file:/srv/data.img?create=64MiB'
+  hotbay swap floppy /srv/disk2.adf --as-is")]
+pub(crate) struct SwapArgs {
+    /// Whose medium
+    pub(crate) volume: Name,
+
+    /// The new one: PATH, file:PATH[?create=SIZE] or mem:SIZE, of the volume's size
+    pub(crate) medium: MediumSpec,
+
+    /// Copy nothing: the volume gets the new medium's content, and its sessions are closed
+    #[arg(long)]
+    pub(crate) as_is: bool,
+}
+
+/// `wait`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hotbay wait usb absent --timeout 5m && echo 'the stick is out'
+  hotbay wait usb present || exit    # exit status 3: time ran out")]
+pub(crate) struct WaitArgs {
+    /// Which volume
+    pub(crate) volume: Name,
+
+    /// Which state
+    pub(crate) state: State,
+
+    /// How long at most: 500ms, 30s, 5m, 1h
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    pub(crate) timeout: Duration,
+}
+
+/// `events`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The daemon remembers its last few thousand events, each with a number. A gap in the numbers says that some
+were missed.
+
+Examples:
+  hotbay events
+  hotbay events --follow --json | jq -r 'select(.volume == \"usb\") | .text'")]
+pub(crate) struct EventsArgs {
+    /// Go on with what happens next, until Ctrl-C
+    #[arg(long)]
+    pub(crate) follow: bool,
+
+    /// One line of JSON for each event, for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `check-config`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  hotbay check-config /etc/hotbay.toml && systemctl restart hotbay")]
+pub(crate) struct CheckConfigArgs {
+    /// The configuration file
+    #[arg(value_name = "CONFIG.toml")]
+    pub(crate) file: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_lines_of_the_contract_are_understood() {
+        for line in [
+            "hotbay serve",
+            "hotbay serve h.toml --volume a=x.img --volume b=mem:1MiB --bays 1 --layout volumes",
+            "hotbay serve --listen unix:/x --listen tcp:[::1]:10809 --control /c --state /s",
+            "hotbay status",
+            "hotbay status usb --json --watch",
+            "hotbay insert usb",
+            "hotbay insert usb file:/srv/a.img?create=64MiB --replace",
+            "hotbay eject usb --control /c",
+            "hotbay --control /c pull usb",
+            "hotbay swap usb /dev/sdb --as-is",
+            "hotbay wait usb present --timeout 30s",
+            "hotbay events --follow --json",
+            "hotbay check-config h.toml",
+            "hotbay demo",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
+        }
+    }
+
+    #[test]
+    fn wrong_lines_are_usage_errors_that_say_what_to_write() {
+        for (line, says) in [
+            ("hotbay", "Usage"),
+            ("hotbay inject usb", "insert"),
+            ("hotbay insert", "<VOLUME>"),
+            ("hotbay insert a/b", "no name because of `/`"),
+            ("hotbay insert usb mem:64MB", "write 64MiB"),
+            ("hotbay wait usb gone", "present, absent, replaying, copying, failed"),
+            ("hotbay wait usb present --timeout 30", "30s"),
+            ("hotbay serve --bays 0", "from 1 to 64"),
+            ("hotbay serve --layout mirror", "not supported yet"),
+            ("hotbay serve --listen /x", "unix:PATH or tcp:HOST:PORT"),
+            ("hotbay serve --volume usb", "NAME=MEDIUM"),
+        ] {
+            let error = parse(line).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+            assert!(error.to_string().contains(says), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn version_and_help_are_no_errors() {
+        for (line, kind) in [
+            ("hotbay --version", ErrorKind::DisplayVersion),
+            ("hotbay --help", ErrorKind::DisplayHelp),
+            ("hotbay serve --help", ErrorKind::DisplayHelp),
+        ] {
+            let shown = parse(line).unwrap_err();
+            assert_eq!((shown.kind(), shown.exit_code()), (kind, 0), "{line}");
+        }
+    }
+
+    #[test]
+    fn wait_has_half_a_minute() {
+        let Command::Wait(arguments) = parse("hotbay wait usb absent").unwrap().command else {
+            panic!("`wait` is parsed as another command")
+        };
+        assert_eq!(arguments.timeout, Duration::from_secs(30));
+        assert_eq!(arguments.state, State::Absent);
+    }
+}

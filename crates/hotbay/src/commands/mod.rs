@@ -1,0 +1,85 @@
+//! The commands that ask a daemon, and those that look at files; one file each.
+//!
+//! What a command was asked for goes to standard output, and nothing else; progress, errors and hints go to
+//! standard error.
+
+pub(crate) mod check_config;
+pub(crate) mod eject;
+pub(crate) mod events;
+pub(crate) mod insert;
+mod output;
+mod progress;
+pub(crate) mod pull;
+pub(crate) mod status;
+pub(crate) mod swap;
+mod table;
+pub(crate) mod wait;
+
+use std::path::PathBuf;
+
+use crate::config::Environment;
+use crate::control::{ControlClient, ControlReply, ControlRequest, State};
+use crate::failure::Failure;
+use progress::ProgressDisplay;
+
+/// Where the daemon is to be found.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    control: Result<PathBuf, Failure>,
+}
+
+impl Daemon {
+    /// The one that was named, else the one at the default place. A place that cannot be told is an error only
+    /// for those who ask.
+    pub(crate) fn new(named: Option<PathBuf>, environment: &Environment) -> Self {
+        let state = std::env::var_os("HOTBAY_STATE").map(PathBuf::from);
+        let state = state.map(|directory| environment.current.join(directory));
+        Self { control: named.map_or_else(|| environment.control(state.as_deref()), Ok) }
+    }
+
+    /// The path of its control socket.
+    ///
+    /// # Errors
+    /// Where it cannot be told.
+    fn control(&self) -> Result<&PathBuf, Failure> {
+        self.control.as_ref().map_err(Clone::clone)
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// Where none answers.
+    fn connect(&self) -> Result<ControlClient, Failure> {
+        ControlClient::connect(self.control()?)
+    }
+
+    /// Asks for a change of a volume and shows how far it is; the volume's state after it.
+    ///
+    /// # Errors
+    /// Those of the daemon.
+    fn change(&self, request: &ControlRequest) -> Result<State, Failure> {
+        let mut display = ProgressDisplay::new();
+        let reply = self.connect()?.ask(request, |reply| {
+            if let ControlReply::Progress(progress) = reply {
+                display.show(&progress);
+            }
+            Ok(())
+        })?;
+        match reply {
+            ControlReply::Done { state, .. } => Ok(state),
+            ControlReply::TimedOut { volume, state } => {
+                Err(Failure::timed_out(format!("time ran out: volume {volume} is {state}")))
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+/// The daemon gave the answer to another question.
+fn unexpected(reply: &ControlReply) -> Failure {
+    Failure::new(format!("the daemon gave an answer that does not fit: {reply:?}"))
+        .with_hint("is it another version of hotbay? compare 'hotbay --version'")
+}
+
+#[cfg(test)]
+mod tests;

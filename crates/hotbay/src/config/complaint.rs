@@ -1,0 +1,70 @@
+//! Tells a person where a file is wrong and what was probably meant.
+
+use std::ops::Range;
+
+use crate::failure::Failure;
+
+/// A text and the name of its file.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    /// The file's name, for the message.
+    pub(super) file: &'a str,
+    /// All of its text.
+    pub(super) text: &'a str,
+}
+
+impl Source<'_> {
+    /// What the parser found, in words for a person.
+    pub(super) fn about(self, error: &toml::de::Error) -> Failure {
+        let span = error.span().unwrap_or(0..0);
+        let message = error.message().lines().collect::<Vec<_>>().join(" ");
+        let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+        match quoted.as_slice() {
+            [unknown, known @ ..] if message.starts_with("unknown field") => self
+                .at(span, &format!("there is no key `{unknown}` here"))
+                .with_hint(suggestion(unknown, known, "the keys here are")),
+            [unknown, known @ ..] if message.starts_with("unknown variant") => self
+                .at(span, &format!("`{unknown}` is not a value of this key"))
+                .with_hint(suggestion(unknown, known, "write")),
+            [missing] if message.starts_with("missing field") => self
+                .at(span, &format!("the key `{missing}` is missing"))
+                .with_hint("a volume has a name and a medium; see config/reference.toml"),
+            _ => self.at(span, &message),
+        }
+    }
+
+    /// A failure at a place in the text.
+    pub(super) fn at(self, span: Range<usize>, message: &str) -> Failure {
+        let (line, column) = self.line_and_column(span.start);
+        let key = self.key_before(span.start).map(|key| format!("{key}: ")).unwrap_or_default();
+        Failure::new(format!("{}:{line}:{column}: {key}{message}", self.file))
+    }
+
+    /// The line and the column in characters of a place in the text, both counted from 1.
+    pub(super) fn line_and_column(self, at: usize) -> (usize, usize) {
+        let before = self.before(at);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let column = before.get(line_start..).unwrap_or_default().chars().count();
+        (before.matches('\n').count() + 1, column + 1)
+    }
+
+    /// The key on the same line whose value stands at `at`.
+    fn key_before(self, at: usize) -> Option<String> {
+        let (key, _) = self.before(at).lines().last()?.split_once('=')?;
+        Some(key.trim().to_owned())
+    }
+
+    fn before(&self, at: usize) -> &str {
+        self.text.get(..at).unwrap_or(self.text)
+    }
+}
+
+/// The known word that is most like `typed`, where one is like it at all; else all of them.
+fn suggestion(typed: &str, known: &[&str], introduction: &str) -> String {
+    let distance = |word: &str| strsim::damerau_levenshtein(typed, word);
+    let tolerated = (typed.chars().count() / 3).max(1);
+    match known.iter().min_by_key(|word| distance(word)) {
+        Some(nearest) if distance(nearest) <= tolerated => format!("did you mean `{nearest}`?"),
+        _ => format!("{introduction} {}", known.join(", ")),
+    }
+}

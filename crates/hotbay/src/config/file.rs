@@ -1,0 +1,151 @@
+//! The configuration file as the user typed it: TOML, each key optional but a volume's name and medium.
+//!
+//! Defaults are not known here: see [`resolve`](super::resolve::resolve). A key that does not exist is refused.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::complaint;
+use super::value::{
+    AbsentReads, BayCount, Bytes, Count, JournalFull, Layout, ListenAddress, Medium, Name, Time,
+};
+use crate::failure::Failure;
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const SECOND_MS: u64 = 1000;
+const HOUR_MS: u64 = 3600 * SECOND_MS;
+
+/// The largest file that is read, in bytes: far more than 64 volumes need.
+const FILE_BYTES_MAX: u64 = MIB;
+
+/// The size of a journal. A larger limit than any disk has is a typing error.
+pub(super) type JournalLimit = Bytes<{ 16 * MIB }, { 1 << 50 }>;
+/// The size of what is retained, which is memory.
+pub(super) type RetainedLimit = Bytes<MIB, GIB>;
+/// How long a read waits. Kernels and people lose patience before an hour is over.
+pub(super) type AbsentWait = Time<100, HOUR_MS>;
+/// How long a client may take to say what it wants.
+pub(super) type HandshakeTimeout = Time<SECOND_MS, { 300 * SECOND_MS }>;
+/// How many clients there may be at once.
+pub(super) type ConnectionCount = Count<1, 65536>;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConfigFile {
+    /// The drive's name, for people; default `hotbay`.
+    pub(super) name: Option<Name>,
+    /// How many media fit in the drive at once, 1 to 64; default: one bay for each volume.
+    pub(super) bays: Option<BayCount>,
+    /// How the volumes become exports; default `volumes`.
+    pub(super) layout: Option<Layout>,
+    /// Where NBD clients connect, at least one address; default `unix:` and `nbd.sock` in the run directory.
+    pub(super) listen: Option<Vec<ListenAddress>>,
+    /// The socket for the other commands; default `control.sock` in the run directory.
+    pub(super) control: Option<PathBuf>,
+    /// The directory of journals, on stable storage; default `/var/lib/hotbay` or the XDG state directory.
+    pub(super) state: Option<PathBuf>,
+    /// How many NBD clients may be connected at once, 1 to 65536; default 1024.
+    pub(super) max_connections: Option<ConnectionCount>,
+    /// How long a client's handshake may take, 1s to 5m; default `30s`.
+    pub(super) handshake_timeout: Option<HandshakeTimeout>,
+    /// What holds for each volume that does not say otherwise.
+    #[serde(default)]
+    pub(super) defaults: DefaultsTable,
+    /// The volumes, in order; the first is the default export.
+    #[serde(default)]
+    pub(super) volume: Vec<VolumeTable>,
+}
+
+/// `[defaults]`: the keys of a volume but for its name and medium.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DefaultsTable {
+    /// See [`VolumeTable::absent_reads`].
+    pub(super) absent_reads: Option<AbsentReads>,
+    /// See [`VolumeTable::absent_wait`].
+    pub(super) absent_wait: Option<AbsentWait>,
+    /// See [`VolumeTable::journal_limit`].
+    pub(super) journal_limit: Option<JournalLimit>,
+    /// See [`VolumeTable::journal_full`].
+    pub(super) journal_full: Option<JournalFull>,
+    /// See [`VolumeTable::retained_limit`].
+    pub(super) retained_limit: Option<RetainedLimit>,
+    /// See [`VolumeTable::auto_insert`].
+    pub(super) auto_insert: Option<bool>,
+}
+
+/// `[[volume]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VolumeTable {
+    /// Its name and that of its export, 1 to 64 characters, unique.
+    pub(super) name: Spanned<Name>,
+    /// Its medium: `PATH`, `file:PATH[?create=SIZE]` or `mem:SIZE`.
+    pub(super) medium: Medium,
+    /// What a read does that only the absent medium could answer: `wait` or `error`; default `wait`.
+    pub(super) absent_reads: Option<AbsentReads>,
+    /// How long any request waits, for the medium or for room, before it fails; 100ms to 1h; default `30s`.
+    pub(super) absent_wait: Option<AbsentWait>,
+    /// How large the journal may grow on disk, 16MiB to 1PiB; default `1GiB`.
+    pub(super) journal_limit: Option<JournalLimit>,
+    /// What a write does when the journal is full: `wait` or `error`; default `wait`.
+    pub(super) journal_full: Option<JournalFull>,
+    /// How many bytes of acknowledged writes are kept until the medium has synced, 1MiB to 1GiB and at most a
+    /// quarter of `journal_limit`; default `64MiB`, or that quarter.
+    pub(super) retained_limit: Option<RetainedLimit>,
+    /// Whether the medium is inserted by itself, at the start and when it returns; default `true`.
+    pub(super) auto_insert: Option<bool>,
+}
+
+impl ConfigFile {
+    /// Reads and parses a file.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or says something wrong: then with line and column.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let shown = path.display();
+        let cannot = |error| Failure::new(format!("cannot read {shown}: {error}"));
+        let mut text = String::new();
+        let file = File::open(path).map_err(cannot)?;
+        let bytes = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(cannot)?;
+        if bytes as u64 > FILE_BYTES_MAX {
+            return Err(Failure::new(format!(
+                "{shown} is larger than 1MiB, so it is no configuration"
+            )));
+        }
+        Self::parse(&text, &shown.to_string())
+    }
+
+    /// Parses the text of the file `file`, whose name is for the messages.
+    ///
+    /// # Errors
+    /// Where it says something wrong, with line and column.
+    pub(crate) fn parse(text: &str, file: &str) -> Result<Self, Failure> {
+        let source = complaint::Source { file, text };
+        let parsed: Self = toml::from_str(text).map_err(|error| source.about(&error))?;
+        parsed.refuse_equal_names(source)?;
+        Ok(parsed)
+    }
+
+    fn refuse_equal_names(&self, source: complaint::Source<'_>) -> Result<(), Failure> {
+        let names: Vec<_> = self.volume.iter().map(|volume| &volume.name).collect();
+        for (index, name) in names.iter().enumerate() {
+            if let Some(first) =
+                names.iter().take(index).find(|other| other.as_ref() == name.as_ref())
+            {
+                let line = source.line_and_column(first.span().start).0;
+                let message = format!("the volume of line {line} is named `{}` too", name.as_ref());
+                return Err(source
+                    .at(name.span(), &message)
+                    .with_hint("give each volume a name of its own"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,283 @@
+//! From what the user typed to what the daemon runs with.
+//!
+//! The order is defaults < file < environment < flags. The environment's `HOTBAY_CONTROL` and `HOTBAY_STATE`
+//! arrive with the flags, which the parser of the command line merges.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hotbay_media::{ByteSize, MediumSpec};
+
+use super::file::{ConfigFile, DefaultsTable, VolumeTable};
+use super::places::Environment;
+use super::value::{
+    AbsentReads, BayCount, JournalFull, Layout, ListenAddress, Medium, Name, VolumeFlag,
+    check_socket_path,
+};
+use crate::failure::Failure;
+
+/// The most volumes that one drive has.
+const VOLUMES_MAX: usize = 64;
+const MAX_CONNECTIONS: u32 = 1024;
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+const ABSENT_WAIT: Duration = Duration::from_secs(30);
+const JOURNAL_LIMIT_BYTES: u64 = 1 << 30;
+const RETAINED_LIMIT_BYTES: u64 = 64 << 20;
+/// A loss must find room in the journal for all that is retained, with a header for each write.
+const RETAINED_SHARE: u64 = 4;
+const BUILT_IN_VOLUMES: [&str; 2] = ["a", "b"];
+const BUILT_IN_SIZE: ByteSize = ByteSize(64 << 20);
+
+/// What the command line and the environment say; each value wins over the file's.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Overrides {
+    /// `--volume`: further volumes, or another medium for one of the file.
+    pub(crate) volumes: Vec<VolumeFlag>,
+    /// `--bays`.
+    pub(crate) bays: Option<BayCount>,
+    /// `--layout`.
+    pub(crate) layout: Option<Layout>,
+    /// `--listen`: where not empty, it replaces the file's list.
+    pub(crate) listen: Vec<ListenAddress>,
+    /// `--control` or `HOTBAY_CONTROL`.
+    pub(crate) control: Option<PathBuf>,
+    /// `--state` or `HOTBAY_STATE`.
+    pub(crate) state: Option<PathBuf>,
+}
+
+/// What the daemon runs with. Each path is absolute.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// The drive's name.
+    pub(crate) name: Name,
+    /// How many media fit in the drive at once; 1 to 64.
+    pub(crate) bays: u32,
+    /// How the volumes become exports.
+    pub(crate) layout: Layout,
+    /// Where NBD clients connect; at least one, each once.
+    pub(crate) listen: Vec<ListenAddress>,
+    /// The socket for the other commands.
+    pub(crate) control: PathBuf,
+    /// The directory that survives a restart; on stable storage.
+    pub(crate) state: PathBuf,
+    /// How many NBD clients may be connected at once; 1 to 65536.
+    pub(crate) max_connections: u32,
+    /// How long a client's handshake may take; 1 s to 5 min.
+    pub(crate) handshake_timeout: Duration,
+    /// The volumes, 1 to 64, with different names and different media; the first is the default export.
+    pub(crate) volumes: Vec<VolumeConfig>,
+}
+
+/// One volume.
+#[derive(Clone, Debug)]
+pub(crate) struct VolumeConfig {
+    /// Its name and that of its export.
+    pub(crate) name: Name,
+    /// The medium that `insert` without MEDIUM takes.
+    pub(crate) medium: MediumSpec,
+    /// What a read does that only the absent medium could answer.
+    pub(crate) absent_reads: AbsentReads,
+    /// How long any request waits, for the medium or for room in the journal; 100 ms to 1 h.
+    pub(crate) absent_wait: Duration,
+    /// How large the journal may grow on disk; at least four times `retained_limit_bytes`.
+    pub(crate) journal_limit_bytes: u64,
+    /// What a change does for which the journal has no room.
+    pub(crate) journal_full: JournalFull,
+    /// How many bytes of acknowledged writes are kept until the medium has synced.
+    pub(crate) retained_limit_bytes: u64,
+    /// Whether the medium is inserted without anybody asking.
+    pub(crate) auto_insert: AutoInsert,
+}
+
+/// Whether a volume's medium is inserted without anybody asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AutoInsert {
+    /// When the daemon starts, and when a lost medium returns, where a bay is free.
+    WhenThere,
+    /// Only `insert` does it.
+    Never,
+}
+
+/// Merges all that was said into what the daemon runs with.
+///
+/// # Errors
+/// Where the parts contradict each other.
+pub(crate) fn resolve(
+    file: ConfigFile,
+    overrides: Overrides,
+    environment: &Environment,
+) -> Result<Config, Failure> {
+    let state = match overrides.state.or(file.state) {
+        Some(directory) => environment.current.join(directory),
+        None => environment.state()?,
+    };
+    let control = match overrides.control.or(file.control) {
+        Some(path) => environment.current.join(path),
+        None => environment.control(Some(&state))?,
+    };
+    let listen = match (overrides.listen, file.listen) {
+        (given, _) if !given.is_empty() => given,
+        (_, Some(given)) => given,
+        (_, None) => vec![ListenAddress::Unix(environment.run(Some(&state))?.join("nbd.sock"))],
+    };
+    let mut volumes = volumes_of(file.volume, file.defaults, overrides.volumes);
+    if volumes.is_empty() {
+        volumes = built_in_volumes(&state, file.defaults);
+    }
+    for volume in &mut volumes {
+        volume.medium = volume.medium.clone().absolute(&environment.current);
+    }
+    let bays = overrides.bays.or(file.bays).map(|BayCount { 0: bays }| bays);
+    let config = Config {
+        name: file.name.unwrap_or_else(|| "hotbay".parse().expect("the default is a name")),
+        bays: bays.unwrap_or_else(|| u32::try_from(volumes.len()).unwrap_or(u32::MAX)),
+        layout: overrides.layout.or(file.layout).unwrap_or(Layout::Volumes),
+        listen: listen.into_iter().map(|address| address.absolute(&environment.current)).collect(),
+        control,
+        state,
+        max_connections: file.max_connections.map_or(MAX_CONNECTIONS, |count| count.0),
+        handshake_timeout: file.handshake_timeout.map_or(HANDSHAKE_TIMEOUT, |time| time.0),
+        volumes,
+    };
+    check(&config)?;
+    Ok(config)
+}
+
+/// The volumes of the file, then those that only the flags name.
+fn volumes_of(
+    tables: Vec<VolumeTable>,
+    defaults: DefaultsTable,
+    flags: Vec<VolumeFlag>,
+) -> Vec<VolumeConfig> {
+    let mut volumes: Vec<_> =
+        tables.into_iter().map(|table| VolumeConfig::from_table(table, defaults)).collect();
+    for VolumeFlag { name, medium } in flags {
+        match volumes.iter_mut().find(|volume| volume.name == name) {
+            Some(volume) => volume.medium = medium,
+            None => volumes.push(VolumeConfig::with_defaults(name, medium, defaults)),
+        }
+    }
+    volumes
+}
+
+/// What there is when nobody names a volume: two small ones, so that `hotbay serve` alone shows something.
+fn built_in_volumes(state: &std::path::Path, defaults: DefaultsTable) -> Vec<VolumeConfig> {
+    let volume = |name: &str| {
+        let path = state.join("media").join(format!("{name}.img"));
+        let medium = MediumSpec::File { path, create: Some(BUILT_IN_SIZE) };
+        let name = name.parse().expect("the name of a built-in volume is a name");
+        VolumeConfig::with_defaults(name, medium, defaults)
+    };
+    BUILT_IN_VOLUMES.map(volume).into()
+}
+
+impl VolumeConfig {
+    fn from_table(table: VolumeTable, defaults: DefaultsTable) -> Self {
+        let Medium(medium) = table.medium;
+        let said = DefaultsTable {
+            absent_reads: table.absent_reads.or(defaults.absent_reads),
+            absent_wait: table.absent_wait.or(defaults.absent_wait),
+            journal_limit: table.journal_limit.or(defaults.journal_limit),
+            journal_full: table.journal_full.or(defaults.journal_full),
+            retained_limit: table.retained_limit.or(defaults.retained_limit),
+            auto_insert: table.auto_insert.or(defaults.auto_insert),
+        };
+        Self::with_defaults(table.name.into_inner(), medium, said)
+    }
+
+    fn with_defaults(name: Name, medium: MediumSpec, said: DefaultsTable) -> Self {
+        let journal_limit_bytes = said.journal_limit.map_or(JOURNAL_LIMIT_BYTES, |size| size.0);
+        let retained_default = RETAINED_LIMIT_BYTES.min(journal_limit_bytes / RETAINED_SHARE);
+        Self {
+            name,
+            medium,
+            absent_reads: said.absent_reads.unwrap_or(AbsentReads::Wait),
+            absent_wait: said.absent_wait.map_or(ABSENT_WAIT, |time| time.0),
+            journal_limit_bytes,
+            journal_full: said.journal_full.unwrap_or(JournalFull::Wait),
+            retained_limit_bytes: said.retained_limit.map_or(retained_default, |size| size.0),
+            auto_insert: match said.auto_insert {
+                None | Some(true) => AutoInsert::WhenThere,
+                Some(false) => AutoInsert::Never,
+            },
+        }
+    }
+}
+
+fn check(config: &Config) -> Result<(), Failure> {
+    check_volumes(&config.volumes)?;
+    check_sockets(config)
+}
+
+fn check_volumes(volumes: &[VolumeConfig]) -> Result<(), Failure> {
+    if volumes.len() > VOLUMES_MAX {
+        let count = volumes.len();
+        return Err(Failure::new(format!(
+            "{count} volumes are too many; the limit is {VOLUMES_MAX}"
+        )));
+    }
+    for (index, volume) in volumes.iter().enumerate() {
+        let name = &volume.name;
+        check_retained(volume)?;
+        let twin =
+            volumes.iter().take(index).find(|other| same_file(&other.medium, &volume.medium));
+        if let Some(other) = twin {
+            let (other, medium) = (&other.name, &volume.medium);
+            return Err(Failure::new(format!(
+                "volumes {other} and {name} have the same medium {medium}"
+            ))
+            .with_hint("two volumes on one medium would overwrite each other; give each its own"));
+        }
+    }
+    Ok(())
+}
+
+fn check_retained(volume: &VolumeConfig) -> Result<(), Failure> {
+    let (name, retained) = (&volume.name, volume.retained_limit_bytes);
+    let allowed = volume.journal_limit_bytes / RETAINED_SHARE;
+    if retained <= allowed {
+        return Ok(());
+    }
+    let journal = ByteSize(volume.journal_limit_bytes);
+    let (needed, retained, allowed) =
+        (ByteSize(retained * RETAINED_SHARE), ByteSize(retained), ByteSize(allowed));
+    Err(Failure::new(format!(
+        "volume {name}: retained_limit {retained} is more than a quarter of journal_limit {journal}"
+    ))
+    .with_hint(format!(
+        "set retained_limit to {allowed} or less, or journal_limit to {needed} or more"
+    )))
+}
+
+/// Whether both are the same file by name. Links to one file are found when the media are inserted.
+fn same_file(one: &MediumSpec, other: &MediumSpec) -> bool {
+    match (one, other) {
+        (MediumSpec::File { path: one, .. }, MediumSpec::File { path: other, .. }) => one == other,
+        _ => false,
+    }
+}
+
+fn check_sockets(config: &Config) -> Result<(), Failure> {
+    if config.listen.is_empty() {
+        return Err(Failure::new("listen is empty, so no client could connect").with_hint(
+            "name an address, such as \"unix:/run/hotbay/nbd.sock\", or leave the key out",
+        ));
+    }
+    check_socket_path(&config.control)
+        .map_err(|error| Failure::new(error).with_hint("name another with --control PATH"))?;
+    let control = ListenAddress::Unix(config.control.clone()).to_string();
+    let mut taken = BTreeSet::from([control]);
+    for address in &config.listen {
+        if let ListenAddress::Unix(path) = address {
+            check_socket_path(path).map_err(|error| {
+                Failure::new(error).with_hint("name another with --listen unix:PATH")
+            })?;
+        }
+        if !taken.insert(address.to_string()) {
+            return Err(Failure::new(format!("the address {address} is used twice"))
+                .with_hint("each listen address and the control socket differ from each other"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,355 @@
+//! The values that a configuration is made of, each read from text and checked where it is read.
+//!
+//! A value that is out of bounds is refused by its type, so that the error carries the place in the file.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use hotbay_media::{ByteSize, MediumSpec};
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+/// The longest path that fits the address of a Unix socket, in bytes.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// Something that is read from text in a configuration.
+trait Text: FromStr<Err: fmt::Display> {
+    /// What a person is to write, for the message about a value of another type.
+    const EXPECTED: &'static str;
+}
+
+struct TextVisitor<T>(PhantomData<T>);
+
+impl<T: Text> Visitor<'_> for TextVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
+/// Reads each of the types from text, in a file as on the command line.
+macro_rules! deserialize_text {
+    ($($type:ty: $expected:literal),* $(,)?) => {$(
+        impl Text for $type {
+            const EXPECTED: &'static str = $expected;
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(TextVisitor(PhantomData))
+            }
+        }
+    )*};
+}
+
+deserialize_text! {
+    Name: "a name in quotes, such as \"usb\"",
+    Layout: "a layout in quotes, such as \"volumes\"",
+    ListenAddress: "an address in quotes, such as \"unix:/run/hotbay/nbd.sock\"",
+    Medium: "a medium in quotes, such as \"file:/srv/usb.img\"",
+}
+
+/// The name of a drive or a volume: 1 to 64 of `A-Z a-z 0-9 . _ -`, the first of them a letter, digit or `_`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Name(String);
+
+impl Name {
+    const LENGTH_MAX: usize = 64;
+}
+
+impl FromStr for Name {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() || text.len() > Self::LENGTH_MAX {
+            return Err(format!("a name has 1 to 64 characters, `{text}` has {}", text.len()));
+        }
+        if let Some(wrong) =
+            text.chars().find(|c| !c.is_ascii_alphanumeric() && !"._-".contains(*c))
+        {
+            return Err(format!(
+                "`{text}` is no name because of `{wrong}`; write A-Z a-z 0-9 . _ -"
+            ));
+        }
+        if text.starts_with(['.', '-']) {
+            return Err(format!(
+                "`{text}` is no name; the first character is a letter, a digit or _"
+            ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How the volumes become exports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// Each volume is an export of its own, under its name.
+    Volumes,
+}
+
+impl FromStr for Layout {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "volumes" => Ok(Self::Volumes),
+            "partitions" | "linear" | "mirror" => {
+                Err(format!("layout `{text}` is not supported yet; the only one is `volumes`"))
+            }
+            _ => Err(format!("`{text}` is no layout; the only one is `volumes`")),
+        }
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Volumes => f.write_str("volumes"),
+        }
+    }
+}
+
+/// Where NBD clients connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ListenAddress {
+    /// A Unix socket.
+    Unix(PathBuf),
+    /// A TCP port.
+    Tcp {
+        /// A name or an address; one of IPv6 without its brackets.
+        host: String,
+        /// The port; 0 lets the system choose.
+        port: u16,
+    },
+}
+
+impl ListenAddress {
+    /// It, with a relative path taken from `base`.
+    #[must_use]
+    pub(crate) fn absolute(self, base: &Path) -> Self {
+        match self {
+            Self::Unix(path) => Self::Unix(base.join(path)),
+            tcp @ Self::Tcp { .. } => tcp,
+        }
+    }
+}
+
+/// Refuses a path that the address of a Unix socket cannot hold.
+pub(super) fn check_socket_path(path: &Path) -> Result<(), String> {
+    let length = path.as_os_str().len();
+    if length > SOCKET_PATH_BYTES_MAX {
+        let path = path.display();
+        return Err(format!(
+            "{path} has {length} bytes; the path of a socket has at most {SOCKET_PATH_BYTES_MAX}"
+        ));
+    }
+    Ok(())
+}
+
+impl FromStr for ListenAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            |why| format!("`{text}` is no address: {why}; write unix:PATH or tcp:HOST:PORT");
+        if let Some(path) = text.strip_prefix("unix:") {
+            return match path {
+                "" => Err(wrong("the path is missing")),
+                path => Ok(Self::Unix(path.into())),
+            };
+        }
+        let Some(host_and_port) = text.strip_prefix("tcp:") else {
+            return Err(wrong("it begins neither with unix: nor with tcp:"));
+        };
+        let (host, port) = host_and_port.rsplit_once(':').ok_or(wrong("the port is missing"))?;
+        let port = port.parse().map_err(|_| wrong("the port is not a number up to 65535"))?;
+        let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            Some(bare) => bare,
+            None if host.contains(':') => return Err(wrong("IPv6 needs brackets, as in [::1]")),
+            None => host,
+        };
+        if host.is_empty() {
+            return Err(wrong("the host is missing"));
+        }
+        Ok(Self::Tcp { host: host.to_owned(), port })
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp:[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "tcp:{host}:{port}"),
+        }
+    }
+}
+
+/// A medium as a file names it.
+#[derive(Clone, Debug)]
+pub(super) struct Medium(pub(super) MediumSpec);
+
+impl FromStr for Medium {
+    type Err = hotbay_media::SpecError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+/// `NAME=MEDIUM`, as the command line gives a volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct VolumeFlag {
+    /// The volume's name.
+    pub(crate) name: Name,
+    /// Its medium, with a path as it was typed.
+    pub(crate) medium: MediumSpec,
+}
+
+impl FromStr for VolumeFlag {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, medium) =
+            text.split_once('=').ok_or("write NAME=MEDIUM, such as usb=file:/srv/usb.img")?;
+        let medium = medium.parse().map_err(|error: hotbay_media::SpecError| error.to_string())?;
+        Ok(Self { name: name.parse()?, medium })
+    }
+}
+
+/// A number of bytes within bounds, both of them allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bytes<const MIN: u64, const MAX: u64>(pub(super) u64);
+
+impl<const MIN: u64, const MAX: u64> FromStr for Bytes<MIN, MAX> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ByteSize(bytes) =
+            text.parse().map_err(|error: hotbay_media::SizeError| error.to_string())?;
+        if !(MIN..=MAX).contains(&bytes) {
+            let (min, max) = (ByteSize(MIN), ByteSize(MAX));
+            return Err(format!("`{text}` is out of bounds; write a size from {min} to {max}"));
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> Text for Bytes<MIN, MAX> {
+    const EXPECTED: &'static str = "a size in quotes, such as \"64MiB\"";
+}
+
+impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Bytes<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TextVisitor(PhantomData))
+    }
+}
+
+/// A duration within bounds in milliseconds, both of them allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Time<const MIN_MS: u64, const MAX_MS: u64>(pub(super) Duration);
+
+impl<const MIN_MS: u64, const MAX_MS: u64> FromStr for Time<MIN_MS, MAX_MS> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let duration = parse_duration(text)?;
+        let (min, max) = (Duration::from_millis(MIN_MS), Duration::from_millis(MAX_MS));
+        if !(min..=max).contains(&duration) {
+            let (min, max) = (format_duration(min), format_duration(max));
+            return Err(format!("`{text}` is out of bounds; write a duration from {min} to {max}"));
+        }
+        Ok(Self(duration))
+    }
+}
+
+impl<const MIN_MS: u64, const MAX_MS: u64> Text for Time<MIN_MS, MAX_MS> {
+    const EXPECTED: &'static str = "a duration in quotes, such as \"30s\"";
+}
+
+impl<'de, const MIN_MS: u64, const MAX_MS: u64> Deserialize<'de> for Time<MIN_MS, MAX_MS> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TextVisitor(PhantomData))
+    }
+}
+
+/// A duration as people write it: `500ms`, `30s`, `5m`, `1h`, `1h 30m`.
+///
+/// # Errors
+/// With what to write instead.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| {
+        format!("`{text}` is not a duration; write a number and a unit, such as 500ms, 30s, 5m")
+    })
+}
+
+/// The reverse of [`parse_duration`].
+pub(crate) fn format_duration(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string().replace(' ', "")
+}
+
+/// A whole number within bounds, both of them allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Count<const MIN: u32, const MAX: u32>(pub(crate) u32);
+
+impl<const MIN: u32, const MAX: u32> Count<MIN, MAX> {
+    fn new(number: i64) -> Result<Self, String> {
+        match u32::try_from(number) {
+            Ok(count) if (MIN..=MAX).contains(&count) => Ok(Self(count)),
+            _ => Err(format!("{number} is out of bounds; write a number from {MIN} to {MAX}")),
+        }
+    }
+}
+
+impl<const MIN: u32, const MAX: u32> FromStr for Count<MIN, MAX> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text
+            .parse()
+            .map_err(|_| format!("`{text}` is no number; write one from {MIN} to {MAX}"))?;
+        Self::new(number)
+    }
+}
+
+impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Count<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(i64::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// A number of bays.
+pub(crate) type BayCount = Count<1, 64>;
+
+/// What a change does for which the journal has no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum JournalFull {
+    /// It waits for room, up to the volume's `absent_wait`, then fails with ENOSPC.
+    Wait,
+    /// It fails with ENOSPC at once.
+    Error,
+}
+
+/// What a read does that only the absent medium could answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AbsentReads {
+    /// It waits for the medium, up to the volume's `absent_wait`, then fails with EIO.
+    Wait,
+    /// It fails with EIO at once.
+    Error,
+}

@@ -1,0 +1,20 @@
+//! How the commands talk with the daemon: one JSON value per line over a Unix socket; see `docs/control.md`.
+//!
+//! Here are the vocabulary ([`ControlRequest`], [`ControlReply`]), the daemon's end ([`ControlServer`], which
+//! asks a [`ControlHandler`] and knows nothing of drives) and the commands' end ([`ControlClient`]).
+
+mod client;
+mod lines;
+mod request;
+mod server;
+mod socket;
+
+pub(crate) use client::ControlClient;
+pub(crate) use request::{
+    ControlReply, ControlRequest, Event, Follow, JournalStatus, Occupied, Progress, State, Status,
+    SwapContent, VolumeStatus, WorkDone,
+};
+pub(crate) use server::{ControlHandler, ControlServer, EventSource, ProgressSink};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! The vocabulary of the control socket. `docs/control.md` has an example of each; a test reads them all.
+//!
+//! Both enums are closed. A request with a key that is not here is refused, so that a typing error in a script
+//! is told and not ignored. Sizes are in bytes, times in milliseconds, with the unit in the key's name.
+
+use std::fmt;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+
+/// What a command asks of the daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum ControlRequest {
+    /// What state everything is in. Answered with [`ControlReply::Status`].
+    Status {
+        /// This volume alone; all of them where it is missing.
+        #[serde(default)]
+        volume: Option<String>,
+    },
+    /// Put a medium into a bay. Done when it was accepted and the journal was replayed to it.
+    Insert {
+        /// Whose medium.
+        volume: String,
+        /// Which one; the volume's own where it is missing.
+        #[serde(default)]
+        medium: Option<String>,
+        /// What to do where every bay is occupied.
+        #[serde(default)]
+        occupied: Occupied,
+    },
+    /// Take the medium out politely. Done when it may be taken away.
+    Eject {
+        /// Whose medium.
+        volume: String,
+    },
+    /// Take the medium out as a hand would: no sync, no drain. Done at once.
+    Pull {
+        /// Whose medium.
+        volume: String,
+    },
+    /// Exchange the medium for another one. Done when the volume is on the new one.
+    Swap {
+        /// Whose medium.
+        volume: String,
+        /// The new one.
+        medium: String,
+        /// Where the content comes from.
+        #[serde(default)]
+        content: SwapContent,
+    },
+    /// Wait for a state. Answered with [`ControlReply::Done`] or [`ControlReply::TimedOut`].
+    Wait {
+        /// Of which volume.
+        volume: String,
+        /// Which state.
+        state: State,
+        /// How long at most, in milliseconds.
+        timeout_ms: u64,
+    },
+    /// The events that are remembered, oldest first, each a [`ControlReply::Event`].
+    Events {
+        /// Leave out those up to and with this number; 0 leaves out none.
+        #[serde(default)]
+        after_sequence: u64,
+        /// What comes after the last one.
+        #[serde(default)]
+        follow: Follow,
+    },
+}
+
+/// What `insert` does where every bay is occupied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Occupied {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// The medium that has been in its bay longest is ejected first.
+    Replace,
+}
+
+/// Where the content of the new medium comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SwapContent {
+    /// From the old medium, copied while the volume is in use.
+    #[default]
+    Copy,
+    /// It stays as it is: to clients another disk, so their sessions are closed.
+    AsIs,
+}
+
+/// What `events` does after the last event that is remembered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Follow {
+    /// It ends, with [`ControlReply::EndOfEvents`].
+    #[default]
+    Stop,
+    /// It goes on with the next one when that happens, until the client leaves.
+    Live,
+}
+
+/// What the daemon answers. Each request gets any number of `progress` and `event` lines, then one other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub(crate) enum ControlReply {
+    /// The answer to `status`.
+    Status(Status),
+    /// `insert`, `eject`, `pull`, `swap` or `wait` is done.
+    Done {
+        /// The volume.
+        volume: String,
+        /// The state it is in now.
+        state: State,
+    },
+    /// How far it is. More lines follow.
+    Progress(Progress),
+    /// Something that happened. More lines follow.
+    Event(Event),
+    /// There are no more events.
+    EndOfEvents,
+    /// `wait` ran out of time.
+    TimedOut {
+        /// The volume.
+        volume: String,
+        /// The state it was in at the end.
+        state: State,
+    },
+    /// The request was refused or failed.
+    Failed {
+        /// What went wrong, on one line.
+        message: String,
+        /// What to do about it, where something can be done.
+        hint: Option<String>,
+    },
+}
+
+impl ControlReply {
+    /// Whether it is the last line of its answer.
+    pub(crate) fn is_final(&self) -> bool {
+        !matches!(self, Self::Progress(_) | Self::Event(_))
+    }
+}
+
+impl From<Failure> for ControlReply {
+    fn from(failure: Failure) -> Self {
+        let hint = failure.hint().map(str::to_owned);
+        Self::Failed { message: failure.message().to_owned(), hint }
+    }
+}
+
+/// The state of a volume, as a client sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum State {
+    /// The medium is in the bay.
+    Present,
+    /// There is no medium; writes go to the journal.
+    Absent,
+    /// The medium is back and takes over what is in the journal.
+    Replaying,
+    /// The content is being copied to another medium.
+    Copying,
+    /// The journal itself is broken; every request fails.
+    Failed,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Present => "present",
+            Self::Absent => "absent",
+            Self::Replaying => "replaying",
+            Self::Copying => "copying",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+/// How far a replay or a copy is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    /// The volume.
+    pub(crate) volume: String,
+    /// What it does: `replaying` or `copying`.
+    pub(crate) state: State,
+    /// How far it is.
+    #[serde(flatten)]
+    pub(crate) work: WorkDone,
+}
+
+/// A part of a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WorkDone {
+    /// How much is done. Work that is added meanwhile may make it fall behind.
+    pub(crate) done_bytes: u64,
+    /// How much there is to do, as far as is known.
+    pub(crate) total_bytes: u64,
+}
+
+/// The drive and its volumes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Status {
+    /// The drive's name.
+    pub(crate) drive: String,
+    /// How many media fit in at once.
+    pub(crate) bays: u32,
+    /// How the volumes become exports.
+    pub(crate) layout: String,
+    /// Where NBD clients connect: `unix:PATH`, `tcp:HOST:PORT`.
+    pub(crate) listen: Vec<String>,
+    /// The volumes, in the order of the configuration.
+    pub(crate) volumes: Vec<VolumeStatus>,
+}
+
+/// One volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct VolumeStatus {
+    /// Its name, and that of its export.
+    pub(crate) name: String,
+    /// Its state.
+    pub(crate) state: State,
+    /// The medium that is in the bay, or was in last.
+    pub(crate) medium: Option<String>,
+    /// The bay in which the medium is, counted from 1.
+    pub(crate) bay: Option<u32>,
+    /// The number of this stay of the medium in its bay; grows with each insert.
+    pub(crate) attachment: Option<u64>,
+    /// Its size; 0 until its first medium was inserted.
+    pub(crate) size_bytes: u64,
+    /// How many NBD clients have it open.
+    pub(crate) sessions: u32,
+    /// Whether requests wait that only the medium could answer: "please insert".
+    pub(crate) waiting_for_medium: bool,
+    /// How many requests wait: for the medium, for room in the journal, or for a change of state to end.
+    pub(crate) waiting_requests: u64,
+    /// How much was acknowledged and is not yet covered by a sync of the medium.
+    pub(crate) retained_bytes: u64,
+    /// Why the medium was lost last, or why the volume has failed; `null` where neither happened.
+    pub(crate) last_loss: Option<String>,
+    /// Its journal.
+    pub(crate) journal: JournalStatus,
+    /// How far the replay or the copy is that is under way.
+    pub(crate) progress: Option<WorkDone>,
+}
+
+/// The journal of a volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct JournalStatus {
+    /// How much of the volume's content is in it alone.
+    pub(crate) live_bytes: u64,
+    /// How much room it takes on disk.
+    pub(crate) disk_bytes: u64,
+    /// How much it may take.
+    pub(crate) limit_bytes: u64,
+    /// In how many pieces the live bytes are.
+    pub(crate) extents: u64,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Event {
+    /// Its number: 1 for the first one since the daemon started, then without gaps.
+    pub(crate) sequence: u64,
+    /// When, in milliseconds since 1970, UTC.
+    pub(crate) time_unix_ms: u64,
+    /// To which volume; `null` where to the drive.
+    pub(crate) volume: Option<String>,
+    /// What, as one word for scripts.
+    pub(crate) kind: String,
+    /// What, for people.
+    pub(crate) text: String,
+}
