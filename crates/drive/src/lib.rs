@@ -1,1 +1,56 @@
-//! Placeholder.
+//! A drive: its bays, its volumes, and what happens to a volume when its medium is pulled out, fails, comes
+//! back or is exchanged.
+//!
+//! This crate opens no socket and no file, and knows no concrete medium, no NBD and no configuration file. Media
+//! come from a [`MediumSource`], what must outlive the daemon goes to [`Records`] and to the journal, and the world
+//! sees a volume as a [`block::Device`](hotbay_block::Device).
+//!
+//! Where to look:
+//! * the states and every (state, trigger) pair: [`State`], [`Trigger`], [`answer`];
+//! * a request on its way: `handle` → `on_medium` or `on_journal`;
+//! * what is kept until the medium's next successful sync: `retained`, `attachment`;
+//! * a medium going: `removal`; coming: `insertion`, `replay`; exchanged: `swap`, `copy`.
+
+mod attachment;
+mod bay;
+mod claims;
+mod copy;
+mod drive;
+mod event;
+mod exchange;
+mod failure;
+mod gate;
+mod group;
+mod handle;
+mod insertion;
+mod journal_log;
+mod on_journal;
+mod on_medium;
+mod patience;
+mod recognise;
+mod record;
+mod removal;
+mod replay;
+mod retained;
+mod route;
+mod settings;
+mod source;
+mod start;
+mod state;
+mod status;
+mod stop;
+mod swap;
+mod volume;
+mod watch;
+
+pub use bay::WhenOccupied;
+pub use drive::{Drive, DriveSettings};
+pub use event::{Event, EventKind, EventLog, Events};
+pub use failure::Refusal;
+pub use record::{Records, VolumeRecord};
+pub use settings::{AbsentReads, AutoInsert, JournalFull, Retention, VolumeSettings};
+pub use source::MediumSource;
+pub use start::VolumeSetup;
+pub use state::{Answer, State, Trigger, answer};
+pub use status::{DriveStatus, JournalStatus, Progress, VolumeStatus};
+pub use volume::Volume;

@@ -1,0 +1,235 @@
+//! An attachment: one stay of a medium in a bay. Every I/O to a medium belongs to one.
+//!
+//! What completes on the medium is entered here under one lock, which is held for no I/O: it is retained, and
+//! where a copy runs, noted as dirty. `fence` takes the retained writes out under the same lock: from then on a
+//! completion is answered [`Completion::Fenced`], so that a late result of an old attachment is never acknowledged,
+//! and what was acknowledged before is in what the fence took. There is no third case.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use hotbay_block::{Extent, Medium, Request};
+use hotbay_journal::Change;
+use parking_lot::Mutex;
+use rangemap::RangeSet;
+use tokio::sync::oneshot;
+
+use crate::bay::BayPlace;
+use crate::claims::Claims;
+use crate::gate::Gate;
+use crate::group::GroupSync;
+use crate::retained::{Mark, RetainedWrites};
+use crate::settings::Retention;
+
+/// The first bytes of a medium, in which what identifies its content lies.
+pub(crate) const IDENTIFYING: Extent = Extent::between(0, 1 << 20);
+
+/// Dirty extents are rounded out to this, which bounds their number.
+const DIRTY_GRANULE_BYTES: u64 = 64 << 10;
+
+/// What became of a change that was carried out on the medium.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Completion {
+    /// It is retained and may be acknowledged.
+    Retained,
+    /// The same, and so much is retained now that a sync should begin.
+    RetainedSyncSoon,
+    /// There is no room to retain it: it may be acknowledged after a sync that begins now.
+    SyncFirst,
+    /// The medium was lost meanwhile: it must be carried out again, elsewhere.
+    Fenced,
+}
+
+/// One stay of a medium in a bay.
+#[derive(Debug)]
+pub(crate) struct Attachment {
+    pub(crate) number: u64,
+    pub(crate) medium: Arc<dyn Medium>,
+    /// Counts client I/O and replay's and the copier's.
+    pub(crate) gate: Gate,
+    pub(crate) claims: Claims,
+    pub(crate) syncs: GroupSync,
+    /// Whether a sync that nobody waits for is on its way.
+    pub(crate) sync_is_coming: AtomicBool,
+    completed: Mutex<Completed>,
+    fenced: AtomicBool,
+    bay: Mutex<Option<BayPlace>>,
+    retention: Retention,
+    /// Whether its loss has been reported.
+    loss_reported: AtomicBool,
+    /// Given away once; ends when the attachment, and with it the medium's handle, is let go by all.
+    departure: Mutex<Option<oneshot::Receiver<Infallible>>>,
+    _here: oneshot::Sender<Infallible>,
+}
+
+#[derive(Debug)]
+struct Completed {
+    retained: RetainedWrites,
+    dirty: Option<RangeSet<u64>>,
+    fenced: bool,
+    identity_touched: bool,
+    busy: bool,
+}
+
+/// A visit to the medium; while one is open, the gate does not drain.
+#[derive(Debug)]
+pub(crate) struct Visit(Arc<Attachment>);
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.0.gate.leave();
+    }
+}
+
+impl Attachment {
+    pub(crate) fn new(
+        number: u64,
+        medium: Arc<dyn Medium>,
+        bay: BayPlace,
+        retained_limit_bytes: u64,
+        retention: Retention,
+    ) -> Self {
+        let completed = Completed {
+            retained: RetainedWrites::new(retained_limit_bytes),
+            dirty: None,
+            fenced: false,
+            identity_touched: false,
+            busy: false,
+        };
+        let (here, departure) = oneshot::channel();
+        Self {
+            number,
+            medium,
+            gate: Gate::default(),
+            claims: Claims::default(),
+            syncs: GroupSync::default(),
+            sync_is_coming: AtomicBool::new(false),
+            completed: Mutex::new(completed),
+            fenced: AtomicBool::new(false),
+            bay: Mutex::new(Some(bay)),
+            retention,
+            loss_reported: AtomicBool::new(false),
+            departure: Mutex::new(Some(departure)),
+            _here: here,
+        }
+    }
+
+    /// Goes to the medium, unless the gate is closed.
+    pub(crate) fn visit(self: &Arc<Self>) -> Option<Visit> {
+        self.gate.enter().then(|| Visit(Arc::clone(self)))
+    }
+
+    /// Whether the medium is lost, so that what comes from it now does not count.
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.fenced.load(SeqCst)
+    }
+
+    /// Enters a change that the medium has carried out.
+    pub(crate) fn complete(&self, change: &Request) -> Completion {
+        let extent = change.extent().expect("a change has an extent");
+        let mut completed = self.completed.lock();
+        if completed.fenced {
+            return Completion::Fenced;
+        }
+        completed.busy = true;
+        completed.identity_touched |= extent.overlaps(IDENTIFYING);
+        if let Some(dirty) = &mut completed.dirty {
+            dirty.insert(whole_granules(extent));
+        }
+        if self.retention == Retention::Off {
+            return Completion::Retained;
+        }
+        if !completed.retained.keep(change) {
+            return Completion::SyncFirst;
+        }
+        match completed.retained.is_half_full() {
+            true => Completion::RetainedSyncSoon,
+            false => Completion::Retained,
+        }
+    }
+
+    /// The point up to which a sync that begins after this covers what was completed.
+    pub(crate) fn mark(&self) -> Mark {
+        self.completed.lock().retained.mark()
+    }
+
+    /// Lets go of what a successful sync covers. Says whether the identifying blocks may have been among it.
+    pub(crate) fn release(&self, mark: Mark) -> bool {
+        let mut completed = self.completed.lock();
+        completed.retained.release(mark);
+        std::mem::take(&mut completed.identity_touched)
+    }
+
+    /// Ends the stay as a loss: takes out what must go to the journal, in order, and whether it touches what
+    /// identifies the medium. Nothing is acknowledged from this attachment any more.
+    pub(crate) fn fence(&self) -> (Vec<Change>, bool) {
+        self.gate.close();
+        let mut completed = self.completed.lock();
+        completed.fenced = true;
+        self.fenced.store(true, SeqCst);
+        let touched = completed.identity_touched || completed.retained.touches(IDENTIFYING);
+        let retained = std::mem::replace(&mut completed.retained, RetainedWrites::new(0));
+        drop(completed);
+        (retained.into_changes(), touched)
+    }
+
+    /// The bytes retained now.
+    pub(crate) fn retained_bytes(&self) -> u64 {
+        self.completed.lock().retained.bytes()
+    }
+
+    /// Says true to the first who reports its loss.
+    pub(crate) fn report_loss(&self) -> bool {
+        self.gate.close();
+        !self.loss_reported.swap(true, SeqCst)
+    }
+
+    /// What ends when nothing can reach the medium through this attachment any more.
+    pub(crate) fn departure(&self) -> Option<oneshot::Receiver<Infallible>> {
+        self.departure.lock().take()
+    }
+
+    /// Gives spare memory back where nothing has been written since the last call.
+    pub(crate) fn rest(&self) {
+        let mut completed = self.completed.lock();
+        if !std::mem::take(&mut completed.busy) {
+            completed.retained.give_back_spare_memory();
+        }
+    }
+
+    /// Begins to note what changes, for a copier: also changes that are under way now will be noted.
+    pub(crate) fn note_dirty(&self) {
+        self.completed.lock().dirty = Some(RangeSet::new());
+    }
+
+    /// Ends the noting.
+    pub(crate) fn forget_dirty(&self) {
+        self.completed.lock().dirty = None;
+    }
+
+    /// Takes the extents that changed since the noting began or since the last call.
+    pub(crate) fn take_dirty(&self) -> Vec<Extent> {
+        let mut completed = self.completed.lock();
+        let Some(dirty) = &mut completed.dirty else { return Vec::new() };
+        let taken = std::mem::take(dirty);
+        drop(completed);
+        let end = self.medium.info().size_bytes;
+        taken.into_iter().map(|range| Extent::between(range.start, range.end.min(end))).collect()
+    }
+
+    /// The number of the bay it is in.
+    pub(crate) fn bay_number(&self) -> Option<usize> {
+        self.bay.lock().as_ref().map(BayPlace::number)
+    }
+
+    /// Leaves the bay; for its next medium the place is given back to the caller.
+    pub(crate) fn leave_bay(&self) -> Option<BayPlace> {
+        self.bay.lock().take()
+    }
+}
+
+fn whole_granules(extent: Extent) -> std::ops::Range<u64> {
+    let start = extent.offset() / DIRTY_GRANULE_BYTES * DIRTY_GRANULE_BYTES;
+    start..extent.end().next_multiple_of(DIRTY_GRANULE_BYTES)
+}

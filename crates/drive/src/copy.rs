@@ -1,0 +1,116 @@
+//! A live copy of a volume's medium to another one.
+//!
+//! From before the first byte is read, each change is noted as dirty when the source has carried it out. The
+//! whole volume is copied once; then what became dirty, again and again, until little is left. A change that is under
+//! way while its range is read is noted after it was carried out, so its range is copied again: it cannot slip through.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use hotbay_block::{Durability, Error, Extent, Hole, Medium, Request};
+
+use crate::attachment::Attachment;
+use crate::status::Progress;
+use crate::volume::Volume;
+
+/// The bytes read and written at a time.
+const CHUNK_BYTES: u64 = 1 << 20;
+
+/// Chunks under way at once.
+const CHUNKS_AT_ONCE: usize = 4;
+
+/// What may be left for the last pass, during which requests wait.
+const LAST_PASS_BYTES: u64 = 1 << 20;
+
+/// After so many passes the last one comes, whatever is left.
+const PASSES: usize = 12;
+
+/// Why a copy cannot go on.
+#[derive(Debug)]
+pub(crate) enum CopyError {
+    /// The source cannot be read.
+    Source(Error),
+    /// The target cannot take it.
+    Target(Error),
+    /// The source was taken away, or lost.
+    Left,
+}
+
+/// A copy under way.
+#[derive(Debug)]
+pub(crate) struct Copier {
+    pub(crate) volume: Arc<Volume>,
+    pub(crate) source: Arc<Attachment>,
+    pub(crate) target: Arc<dyn Medium>,
+}
+
+impl Copier {
+    /// Copies the whole and then what changed meanwhile, until little is left; then syncs the target.
+    pub(crate) async fn copy_while_clients_go_on(&self) -> Result<(), CopyError> {
+        let whole = Extent::between(0, self.target.info().size_bytes);
+        let mut progress = Progress { done_bytes: 0, total_bytes: whole.length() };
+        let mut extents = vec![whole];
+        for _ in 0..PASSES {
+            self.copy_extents(&extents, Some(&mut progress)).await?;
+            extents = self.source.take_dirty();
+            let left: u64 = extents.iter().map(|extent| extent.length()).sum();
+            progress.total_bytes = progress.done_bytes + left;
+            if left <= LAST_PASS_BYTES {
+                break;
+            }
+        }
+        self.copy_extents(&extents, Some(&mut progress)).await?;
+        self.sync_target().await
+    }
+
+    /// Copies what is dirty still and syncs the target; for when the source's gate is closed and drained.
+    pub(crate) async fn copy_the_rest(&self) -> Result<(), CopyError> {
+        self.copy_extents(&self.source.take_dirty(), None).await?;
+        self.sync_target().await
+    }
+
+    async fn copy_extents(
+        &self,
+        extents: &[Extent],
+        mut progress: Option<&mut Progress>,
+    ) -> Result<(), CopyError> {
+        let chunks = extents.iter().copied().flat_map(|extent| extent.pieces(CHUNK_BYTES));
+        let mut copied =
+            stream::iter(chunks).map(|chunk| self.copy_chunk(chunk)).buffered(CHUNKS_AT_ONCE);
+        while let Some(chunk) = copied.try_next().await? {
+            if let Some(progress) = &mut progress {
+                progress.done_bytes += chunk.length();
+                progress.total_bytes = progress.total_bytes.max(progress.done_bytes);
+                self.volume.set_progress(Some(**progress));
+            }
+        }
+        Ok(())
+    }
+
+    async fn copy_chunk(&self, extent: Extent) -> Result<Extent, CopyError> {
+        if self.source.is_fenced() {
+            return Err(CopyError::Left);
+        }
+        let answer = self.source.medium.execute(Request::read(extent)).answer().await;
+        let data = answer.map_err(CopyError::Source)?.into_payload().into_bytes();
+        let answer = self.target.execute(as_change(extent, data)).answer().await;
+        answer.map_err(CopyError::Target)?;
+        // What is cached is copied without waiting; others want to run in between.
+        tokio::task::yield_now().await;
+        Ok(extent)
+    }
+
+    async fn sync_target(&self) -> Result<(), CopyError> {
+        self.target.execute(Request::Flush).answer().await.map(drop).map_err(CopyError::Target)
+    }
+}
+
+/// Zeroes are not written where the target can do with a hole.
+fn as_change(extent: Extent, data: Bytes) -> Request {
+    let durability = Durability::Deferred;
+    match data.iter().all(|&byte| byte == 0) {
+        true => Request::Zero { extent, hole: Hole::Allowed, durability },
+        false => Request::Write { extent, data, durability },
+    }
+}

@@ -1,0 +1,235 @@
+//! A drive: volumes that share bays.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::bay::{BayPlace, Bays, WhenOccupied};
+use crate::event::{EventKind, EventLog};
+use crate::failure::Refusal;
+use crate::insertion::Recognition;
+use crate::record::Records;
+use crate::source::MediumSource;
+use crate::start::VolumeSetup;
+use crate::state::State;
+use crate::status::DriveStatus;
+use crate::volume::{Surroundings, Volume};
+use crate::watch::watch;
+
+/// What a drive is made from, besides its volumes.
+#[derive(Clone)]
+pub struct DriveSettings {
+    /// Its name.
+    pub name: String,
+    /// How many media may be in at once; at least 1.
+    pub bays: usize,
+    /// Where media come from.
+    pub source: Arc<dyn MediumSource>,
+    /// Where records are kept.
+    pub records: Arc<dyn Records>,
+}
+
+impl std::fmt::Debug for DriveSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DriveSettings")
+            .field("name", &self.name)
+            .field("bays", &self.bays)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A drive and its volumes. Its tasks run on the runtime that [`Drive::start`] was called on.
+#[derive(Debug)]
+pub struct Drive {
+    name: String,
+    volumes: Vec<Arc<Volume>>,
+    bays: Bays,
+    events: EventLog,
+    watches: parking_lot::Mutex<JoinSet<()>>,
+}
+
+impl Drive {
+    /// Starts the volumes where they were left. Returns when each can answer requests; a replay may still run.
+    ///
+    /// # Errors
+    /// Where a volume's size cannot be found out, or its record not be written. A damaged journal is no error: its
+    /// volume is `failed`, the others serve.
+    pub async fn start(settings: DriveSettings, setups: Vec<VolumeSetup>) -> Result<Self, Refusal> {
+        let (bays, events) = (Bays::new(settings.bays), EventLog::default());
+        let around = Surroundings {
+            source: settings.source,
+            records: settings.records,
+            bays: bays.clone(),
+            events: events.clone(),
+        };
+        // Those that had their medium in come first: a restart is not a removal, also where bays are few.
+        let mut order: Vec<(bool, usize)> =
+            setups.iter().enumerate().map(|(place, setup)| (!setup.record.in_bay, place)).collect();
+        order.sort_unstable();
+        let mut volumes = Vec::new();
+        for setup in setups {
+            volumes.push(Volume::start(setup, around.clone()).await?);
+        }
+        let mut watches = JoinSet::new();
+        for (_, place) in order {
+            let volume: &Arc<Volume> = &volumes[place];
+            volume.resume().await;
+            watches.spawn(watch(Arc::clone(volume)));
+        }
+        Ok(Self { name: settings.name, volumes, bays, events, watches: watches.into() })
+    }
+
+    /// Its volumes, in their configured order.
+    #[must_use]
+    pub fn volumes(&self) -> &[Arc<Volume>] {
+        &self.volumes
+    }
+
+    /// The volume of that name.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn volume(&self, name: &str) -> Result<&Arc<Volume>, Refusal> {
+        self.volumes.iter().find(|volume| volume.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = self.volumes.iter().map(|volume| volume.name()).collect();
+            Refusal::new(format!("there is no volume {name}"))
+                .hint(format!("the volumes are: {}", names.join(", ")))
+        })
+    }
+
+    /// What has happened and happens.
+    #[must_use]
+    pub fn events(&self) -> &EventLog {
+        &self.events
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn status(&self) -> DriveStatus {
+        DriveStatus {
+            name: self.name.clone(),
+            bays: self.bays.count(),
+            volumes: self.volumes.iter().map(|volume| volume.status()).collect(),
+        }
+    }
+
+    /// Puts a volume's medium into a bay, and returns when the journal has been replayed to it. If this is dropped
+    /// the replay goes on.
+    ///
+    /// # Errors
+    /// Where no bay is free, or the medium cannot be opened, is not the volume's own, or is lost in the replay.
+    pub async fn insert(
+        &self,
+        volume: &str,
+        medium: Option<&str>,
+        when_occupied: WhenOccupied,
+    ) -> Result<(), Refusal> {
+        let volume = self.volume(volume)?;
+        volume.next_state(crate::Trigger::Insert)?;
+        let mut states = volume.states();
+        let place = self.place_for(volume, when_occupied).await?;
+        volume.insert(medium, place, Recognition::TheSame).await?;
+        finished(volume, &mut states, State::Replaying).await
+    }
+
+    /// Lets a volume's medium go; when it returns the medium may be taken away.
+    ///
+    /// # Errors
+    /// Where no medium is in, or it cannot be drained or synced.
+    pub async fn eject(&self, volume: &str) -> Result<(), Refusal> {
+        self.volume(volume)?.eject().await
+    }
+
+    /// Drops a volume's medium as it stands.
+    ///
+    /// # Errors
+    /// Where no medium is in.
+    pub async fn pull(&self, volume: &str) -> Result<(), Refusal> {
+        self.volume(volume)?.pull().await
+    }
+
+    /// Copies a volume to another medium while it is in use, and goes on there.
+    ///
+    /// # Errors
+    /// As the volume's state or either medium does not allow it; then the volume is where it was.
+    pub async fn swap(&self, volume: &str, medium: &str) -> Result<(), Refusal> {
+        self.volume(volume)?.swap(medium).await
+    }
+
+    /// Puts another content in place of a volume's, and closes its sessions.
+    ///
+    /// # Errors
+    /// Where the journal holds changes of the earlier content, or either medium fails.
+    pub async fn exchange(&self, volume: &str, medium: &str) -> Result<(), Refusal> {
+        let volume = self.volume(volume)?;
+        let place = match volume.state() {
+            State::Absent => Some(self.place_for(volume, WhenOccupied::Refuse).await?),
+            _ => None,
+        };
+        volume.exchange(medium, place).await
+    }
+
+    /// Stops: no medium is put back any more, and everything acknowledged is made durable.
+    ///
+    /// # Errors
+    /// The first volume's that could not be made durable; all of them are stopped.
+    pub async fn stop(&self) -> Result<(), Refusal> {
+        self.watches.lock().abort_all();
+        let mut result = Ok(());
+        for volume in &self.volumes {
+            result = result.and(volume.stop().await);
+        }
+        result
+    }
+
+    async fn place_for(&self, volume: &Volume, when: WhenOccupied) -> Result<BayPlace, Refusal> {
+        if let Some(place) = self.bays.take(volume.name()) {
+            return Ok(place);
+        }
+        let occupants = self.bays.occupants();
+        if when == WhenOccupied::Replace
+            && let Some(oldest) = occupants.first()
+        {
+            self.eject(oldest).await?;
+            if let Some(place) = self.bays.take(volume.name()) {
+                return Ok(place);
+            }
+        }
+        Err(occupied(volume, &occupants))
+    }
+}
+
+fn occupied(volume: &Volume, occupants: &[String]) -> Refusal {
+    let name = volume.name();
+    let message = match occupants {
+        [one] => format!("the bay holds the medium of volume {one}"),
+        several => format!("each bay holds a medium: of the volumes {}", several.join(", ")),
+    };
+    volume.event(EventKind::Refused, format!("no bay is free for volume {name}: {message}"));
+    let first = occupants.first().map_or("VOLUME", String::as_str);
+    Refusal::new(message).hint(format!(
+        "'hotbay eject {first}' first, or 'hotbay insert {name} --replace' does both"
+    ))
+}
+
+/// Waits until a volume leaves `passing`, and says whether that ended well.
+async fn finished(
+    volume: &Volume,
+    states: &mut watch::Receiver<State>,
+    passing: State,
+) -> Result<(), Refusal> {
+    // The sender lives in the volume that is held here.
+    let _ = states.wait_for(|state| *state != passing).await;
+    match volume.state() {
+        State::Absent | State::Failed => {
+            let name = volume.name();
+            let why = volume.notes.lock().last_loss.clone().unwrap_or_default();
+            Err(Refusal::new(format!(
+                "volume {name} lost its medium again before it had everything: {why}"
+            ))
+            .hint("nothing is lost; what the medium does not have is still in the journal"))
+        }
+        State::Present | State::Replaying | State::Copying => Ok(()),
+    }
+}

@@ -1,0 +1,114 @@
+//! A volume as one session sees it.
+//!
+//! A handle belongs to one content of the volume. Once another content is put in its place every request of
+//! the handle fails: what a client has in its cache of the earlier content must not land in the new one.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use hotbay_block::{
+    BoxFuture, Device, DeviceInfo, Error, ErrorKind, Execution, Reply, Request, Result,
+};
+
+use crate::on_journal;
+use crate::on_medium;
+use crate::patience::Patience;
+use crate::route::Path;
+use crate::state::State;
+use crate::volume::Volume;
+
+/// What became of a request on one route.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It is answered.
+    Answer(Result<Reply>),
+    /// The route is being left: this (it, or what remains of it) is to be carried out on the next one.
+    Moved(Request),
+    /// It needs the medium, which is away.
+    NeedsMedium(Request),
+    /// It needs room in the journal.
+    NeedsRoom(Request, String),
+}
+
+#[derive(Debug)]
+struct Handle {
+    volume: Arc<Volume>,
+    content: u64,
+    info: DeviceInfo,
+}
+
+impl Volume {
+    /// The volume as a device for one session.
+    #[must_use]
+    pub fn open(self: &Arc<Self>) -> Arc<dyn Device> {
+        let route = self.route.load();
+        let info = DeviceInfo {
+            size_bytes: route.size_bytes,
+            preferred_block_bytes: 4096,
+            read_only: false,
+            rotational: false,
+        };
+        Arc::new(Handle { volume: Arc::clone(self), content: route.content, info })
+    }
+}
+
+impl Device for Handle {
+    fn info(&self) -> DeviceInfo {
+        self.info
+    }
+
+    fn execute(&self, request: Request) -> Execution {
+        let mut future: BoxFuture<'static, Result<Reply>> =
+            Box::pin(carry_out(Arc::clone(&self.volume), self.content, request));
+        // Most requests are done at the first poll. A later poll by a task replaces this waker.
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(answer) => Execution::Done(answer),
+            Poll::Pending => Execution::Later(future),
+        }
+    }
+
+    fn exchanged(&self) -> BoxFuture<'static, ()> {
+        let (mut contents, mine) = (self.volume.contents.subscribe(), self.content);
+        Box::pin(async move {
+            // The sender lives as long as the volume; without a volume there is nothing to exchange.
+            if contents.wait_for(|content| *content != mine).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+}
+
+async fn carry_out(volume: Arc<Volume>, content: u64, mut request: Request) -> Result<Reply> {
+    let mut patience = Patience::new(&volume);
+    loop {
+        let route = volume.route.load_full();
+        if route.content != content {
+            return Err(Error::new(ErrorKind::ShuttingDown, "another content was put in place"));
+        }
+        let outcome = match &route.path {
+            Path::Closed => return Err(closed(&volume)),
+            Path::Medium(attachment) => on_medium::execute(&volume, attachment, request).await,
+            Path::Journal { gate, under } => {
+                on_journal::execute(&volume, gate, under.as_ref(), request).await
+            }
+        };
+        request = match outcome {
+            Outcome::Answer(answer) => return answer,
+            Outcome::Moved(rest) => patience.until_routed_elsewhere(&route).await.map(|()| rest)?,
+            Outcome::NeedsMedium(rest) => {
+                patience.until_medium_is_in(&route).await.map(|()| rest)?
+            }
+            Outcome::NeedsRoom(rest, why) => {
+                patience.until_there_is_room(&route, &why).await.map(|()| rest)?
+            }
+        };
+    }
+}
+
+fn closed(volume: &Volume) -> Error {
+    if volume.state() != State::Failed {
+        return Error::new(ErrorKind::ShuttingDown, "the daemon is being stopped");
+    }
+    let why = volume.notes.lock().last_loss.clone().unwrap_or_default();
+    Error::new(ErrorKind::PreviousFailure, format!("volume {} has failed: {why}", volume.name()))
+}

@@ -1,0 +1,140 @@
+//! A medium coming: it is opened, recognised, and the replay begins.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hotbay_block::{Identity, Medium};
+use tokio::time::timeout;
+
+use crate::attachment::{Attachment, IDENTIFYING};
+use crate::bay::BayPlace;
+use crate::event::EventKind;
+use crate::failure::Refusal;
+use crate::recognise::{Known, recognise};
+use crate::replay;
+use crate::state::{State, Trigger};
+use crate::volume::{Stay, Volume};
+
+/// How long an insert waits for I/O of an earlier attachment to end.
+const DEPARTURE_WAIT: Duration = Duration::from_secs(10);
+
+/// What is asked of a medium before it may take a volume's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recognition {
+    /// It must be the one that the volume was on.
+    TheSame,
+    /// The daemon has just started and the journal is empty: nothing can be lost, and no session knows another
+    /// content. What is there is taken as it is.
+    AsFound,
+}
+
+impl Volume {
+    /// Puts a medium in and begins the replay; returns when it has begun. Nothing is written to a medium that is
+    /// refused.
+    ///
+    /// # Errors
+    /// Where one is in already, where it cannot be opened, or where it is not the volume's own.
+    pub(crate) async fn insert(
+        self: &Arc<Self>,
+        medium: Option<&str>,
+        place: BayPlace,
+        recognition: Recognition,
+    ) -> Result<(), Refusal> {
+        let mut stay = self.stay.lock().await;
+        self.next_state(Trigger::Insert)?;
+        let name = match medium {
+            Some(name) => name.to_owned(),
+            None => self.usual_medium().await,
+        };
+        let opened = self.open_medium(&mut stay, &name).await?;
+        let identity = self.examine(opened.as_ref()).await?;
+        if recognition == Recognition::TheSame {
+            self.must_be_the_same(&name, &identity).await?;
+        }
+        let unsettled = self.log().touches(IDENTIFYING);
+        self.update_record(|record| {
+            record.medium = Some(name.clone());
+            record.in_bay = true;
+            record.identity = Some(identity);
+            record.identity_unsettled = unsettled;
+        })
+        .await?;
+        let attachment = self.attach(&mut stay, opened, place);
+        let path = self.journal_path(Some(Arc::clone(&attachment)));
+        self.set_route(State::Replaying, path);
+        self.event(EventKind::Inserted, format!("{name} is in"));
+        replay::begin(self, attachment);
+        Ok(())
+    }
+
+    /// The medium that the volume was on last, else the configured one.
+    pub(crate) async fn usual_medium(&self) -> String {
+        let record = self.record.lock().await;
+        record.medium.clone().unwrap_or_else(|| self.settings.medium.clone())
+    }
+
+    /// Makes an attachment of a medium.
+    pub(crate) fn attach(
+        &self,
+        stay: &mut Stay,
+        medium: Arc<dyn Medium>,
+        place: BayPlace,
+    ) -> Arc<Attachment> {
+        stay.attachments += 1;
+        self.notes.lock().medium = Some(medium.name().to_owned());
+        let limit = self.settings.retained_bound_bytes();
+        Arc::new(Attachment::new(stay.attachments, medium, place, limit, self.settings.retention))
+    }
+
+    /// Opens a medium, once nothing of an earlier attachment can reach one any more: an I/O that still hangs there
+    /// could land on top of what the replay brings.
+    pub(crate) async fn open_medium(
+        &self,
+        stay: &mut Stay,
+        name: &str,
+    ) -> Result<Arc<dyn Medium>, Refusal> {
+        while let Some(departure) = stay.left_behind.last_mut() {
+            if timeout(DEPARTURE_WAIT, departure).await.is_err() {
+                let volume = self.name();
+                return Err(Refusal::new(format!(
+                    "I/O of volume {volume} still hangs on the medium that was removed"
+                ))
+                .hint(
+                    "nothing is put in while it could still write; try again when it has ended",
+                ));
+            }
+            stay.left_behind.pop();
+        }
+        let opened = self.around.source.open(name, self.name()).await;
+        opened.map_err(|error| Refusal::new(error.with_sources()))
+    }
+
+    /// Looks who a medium is, and whether it has the volume's size.
+    pub(crate) async fn examine(&self, medium: &dyn Medium) -> Result<Identity, Refusal> {
+        let (have, want) = (medium.info().size_bytes, self.route.load().size_bytes);
+        if have != want {
+            let (name, volume) = (medium.name(), self.name());
+            let why = format!("{name} has {have} bytes, volume {volume} has {want}");
+            self.event(EventKind::Refused, why.clone());
+            return Err(
+                Refusal::new(why).hint("nothing was written to it; insert the volume's own medium")
+            );
+        }
+        medium.identify().await.map_err(|error| Refusal::new(error.with_sources()))
+    }
+
+    async fn must_be_the_same(&self, name: &str, found: &Identity) -> Result<(), Refusal> {
+        let record = self.record.lock().await;
+        let Some(identity) = &record.identity else { return Ok(()) };
+        let known = Known { identity, unsettled: record.identity_unsettled };
+        recognise(known, found).map_err(|why| {
+            let volume = self.name();
+            let why = format!("{name} is not the medium of volume {volume}: {why}");
+            self.event(EventKind::Refused, why.clone());
+            Refusal::new(why).hint(format!(
+                "nothing was written to it; insert the volume's own medium, or put another content in its place with \
+                 'hotbay swap {volume} MEDIUM --as-is'"
+            ))
+        })
+    }
+}

@@ -1,0 +1,202 @@
+//! A volume's journal as its requests use it: appends in groups, syncs in groups, neither in the other's way.
+//!
+//! Appends that come together are written with one vectored append. Whoever comes queues its change and yields
+//! once; by then the other requests of the same batch have queued theirs, and the first to come back takes all.
+//! Appending is a write to the page cache of our own stable storage, so it is done in line; a sync is not.
+
+use std::sync::Arc;
+
+use hotbay_block::Extent;
+use hotbay_journal::{
+    AppendError, Change, Journal, JournalError, LiveExtent, Piece, Sequence, Usage,
+};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::spawn_blocking;
+
+use crate::group::GroupSync;
+
+/// Why a change is not in the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NotAppended {
+    /// The journal is at its limit, or its disk is full; there may be room later.
+    Full(String),
+    /// The journal is broken.
+    Broken(String),
+}
+
+impl From<AppendError> for NotAppended {
+    fn from(error: AppendError) -> Self {
+        match &error {
+            AppendError::Full | AppendError::NeedsReclaim | AppendError::StorageFull(_) => {
+                Self::Full(with_sources(&error))
+            }
+            _ => Self::Broken(with_sources(&error)),
+        }
+    }
+}
+
+/// A journal with its queues.
+pub(crate) struct JournalLog {
+    journal: Arc<Journal>,
+    queue: Mutex<Vec<Queued>>,
+    turn: tokio::sync::Mutex<()>,
+    syncs: GroupSync,
+    /// Told when there may be room again.
+    pub(crate) room: Notify,
+}
+
+struct Queued {
+    change: Change,
+    answer: oneshot::Sender<Result<(), NotAppended>>,
+}
+
+impl std::fmt::Debug for JournalLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JournalLog").finish_non_exhaustive()
+    }
+}
+
+impl JournalLog {
+    pub(crate) fn new(journal: Journal) -> Self {
+        Self {
+            journal: Arc::new(journal),
+            queue: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+            syncs: GroupSync::default(),
+            room: Notify::new(),
+        }
+    }
+
+    /// Appends a change, together with those that come at the same time. Readable, but not yet durable, when it
+    /// returns. If this is dropped the change may still be appended.
+    pub(crate) async fn append(&self, change: Change) -> Result<(), NotAppended> {
+        let (answer, mut answered) = oneshot::channel();
+        self.queue.lock().push(Queued { change, answer });
+        tokio::task::yield_now().await;
+        let turn = self.turn.lock().await;
+        if let Ok(result) = answered.try_recv() {
+            return result;
+        }
+        let group = std::mem::take(&mut *self.queue.lock());
+        self.append_group(group);
+        drop(turn);
+        answered
+            .try_recv()
+            .unwrap_or_else(|_| Err(NotAppended::Broken("its turn was missed".to_owned())))
+    }
+
+    fn append_group(&self, group: Vec<Queued>) {
+        let (changes, answers): (Vec<Change>, Vec<_>) =
+            group.into_iter().map(|queued| (queued.change, queued.answer)).unzip();
+        let whole = self.journal.append(&changes).map_err(NotAppended::from);
+        let retry_singly = matches!(whole, Err(NotAppended::Full(_))) && changes.len() > 1;
+        for (change, answer) in changes.iter().zip(answers) {
+            // To append a change twice is harmless: it is the same change.
+            let result = match retry_singly {
+                true => {
+                    self.journal.append(std::slice::from_ref(change)).map_err(NotAppended::from)
+                }
+                false => whole.clone(),
+            };
+            // Whoever asked may have been dropped; the change is in all the same.
+            let _ = answer.send(result);
+        }
+    }
+
+    /// Appends changes in their order, all of them, off the caller's thread.
+    pub(crate) async fn append_all(&self, changes: Vec<Change>) -> Result<(), NotAppended> {
+        let _turn = self.turn.lock().await;
+        let journal = Arc::clone(&self.journal);
+        blocking(move || journal.append(&changes)).await.map_err(NotAppended::from)
+    }
+
+    /// Makes durable all that was appended before this began. One sync serves all who wait.
+    pub(crate) async fn sync(&self) -> Result<(), JournalError> {
+        let journal = Arc::clone(&self.journal);
+        self.syncs.sync(async { blocking(move || journal.sync()).await }).await
+    }
+
+    /// Closes it in an orderly way; all that was appended is durable.
+    pub(crate) async fn close(&self) -> Result<(), JournalError> {
+        let journal = Arc::clone(&self.journal);
+        blocking(move || journal.close()).await
+    }
+
+    /// The extent in pieces, with what the journal has of each.
+    pub(crate) fn pieces(&self, extent: Extent) -> Vec<Piece> {
+        self.journal.pieces(extent)
+    }
+
+    /// Whether the journal has something of the extent.
+    pub(crate) fn touches(&self, extent: Extent) -> bool {
+        self.journal.pieces(extent).iter().any(|piece| piece.content.is_some())
+    }
+
+    pub(crate) fn head(&self) -> Sequence {
+        self.journal.head()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.journal.is_empty()
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        self.journal.usage()
+    }
+
+    /// A batch of what a replay has to bring to the medium, in ascending order from `from`.
+    pub(crate) async fn batch(
+        &self,
+        from: u64,
+        up_to: Sequence,
+        max_bytes: u64,
+    ) -> Result<Vec<LiveExtent>, JournalError> {
+        let journal = Arc::clone(&self.journal);
+        blocking(move || journal.live_after(from, up_to, max_bytes)).await
+    }
+
+    /// Records durably that all up to `up_to` is synced on the medium, and lets go of it.
+    pub(crate) async fn mark_replayed(&self, up_to: Sequence) -> Result<(), JournalError> {
+        let journal = Arc::clone(&self.journal);
+        let marked = blocking(move || journal.mark_replayed(up_to)).await;
+        self.room.notify_waiters();
+        marked
+    }
+
+    /// Whether space of overwritten records should be gained now.
+    pub(crate) fn wants_reclaim(&self) -> bool {
+        self.journal.wants_reclaim()
+    }
+
+    /// Gains space of overwritten records, one bounded step.
+    pub(crate) async fn reclaim_step(&self) -> Result<(), JournalError> {
+        let journal = Arc::clone(&self.journal);
+        let step = blocking(move || journal.reclaim_step()).await;
+        self.room.notify_waiters();
+        step.map(drop)
+    }
+}
+
+/// Runs what may wait for a disk away from the tasks that serve clients.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(stopped) => match stopped.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is shutting down and nobody will look at an answer.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// An error and its causes on one line.
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        line = format!("{line}: {source}");
+        next = source.source();
+    }
+    line
+}

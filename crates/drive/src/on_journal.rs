@@ -1,0 +1,177 @@
+//! A request on its way to the journal: in `absent` and in `replaying`.
+//!
+//! A change is acknowledged when it is in the journal, with FUA when the journal is synced. A read takes what the
+//! journal has and the rest from the medium underneath, where there is one. What is in the journal is newer than
+//! the medium until the replay has synced the medium, and only then leaves the journal; so to look into the journal
+//! first and at the medium second never shows old data.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hotbay_block::{Durability, Error, ErrorKind, Extent, Payload, Reply, Request, Result};
+use hotbay_journal::{Change, Content, Piece};
+
+use crate::attachment::Attachment;
+use crate::event::EventKind;
+use crate::gate::Gate;
+use crate::handle::Outcome;
+use crate::journal_log::{NotAppended, with_sources};
+use crate::volume::Volume;
+
+/// Zeroes that are served from, at most so many at a time.
+static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
+
+/// Carries out a request on the journal, with the medium underneath, if there is one.
+pub(crate) async fn execute(
+    volume: &Arc<Volume>,
+    gate: &Arc<Gate>,
+    under: Option<&Arc<Attachment>>,
+    request: Request,
+) -> Outcome {
+    match &request {
+        Request::Read { extent, .. } => read(volume, under, *extent, request).await,
+        Request::Cache { .. } => Outcome::Answer(Ok(Reply::Done)),
+        Request::Write { .. } | Request::Zero { .. } | Request::Trim { .. } | Request::Flush => {
+            let Some(_passage) = Passage::through(gate) else { return Outcome::Moved(request) };
+            change_or_flush(volume, request).await
+        }
+    }
+}
+
+/// Is inside the gate while it lives.
+struct Passage<'a>(&'a Gate);
+
+impl<'a> Passage<'a> {
+    fn through(gate: &'a Gate) -> Option<Self> {
+        gate.enter().then_some(Self(gate))
+    }
+}
+
+impl Drop for Passage<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+async fn change_or_flush(volume: &Arc<Volume>, request: Request) -> Outcome {
+    let log = volume.log();
+    if let Some(change) = as_change(&request) {
+        match log.append(change).await {
+            Ok(()) => volume.journal_has_grown(),
+            Err(NotAppended::Full(why)) => return Outcome::NeedsRoom(request, why),
+            Err(NotAppended::Broken(why)) => return broken(volume, &why),
+        }
+    }
+    if request.durability() != Some(Durability::Deferred)
+        && let Err(error) = log.sync().await
+    {
+        return broken(volume, &with_sources(&error));
+    }
+    Outcome::Answer(Ok(Reply::Done))
+}
+
+fn as_change(request: &Request) -> Option<Change> {
+    match request {
+        Request::Write { extent, data, .. } => {
+            Some(Change::Write { offset: extent.offset(), data: data.clone() })
+        }
+        Request::Zero { extent, .. } => Some(Change::Zeroes(*extent)),
+        Request::Trim { extent, .. } => Some(Change::Trim(*extent)),
+        Request::Read { .. } | Request::Cache { .. } | Request::Flush => None,
+    }
+}
+
+/// The journal cannot be trusted with another write: fail closed.
+fn broken(volume: &Arc<Volume>, why: &str) -> Outcome {
+    volume.fail(why);
+    Outcome::Answer(Err(Error::new(
+        ErrorKind::PreviousFailure,
+        format!("the journal is broken: {why}"),
+    )))
+}
+
+async fn read(
+    volume: &Arc<Volume>,
+    under: Option<&Arc<Attachment>>,
+    extent: Extent,
+    request: Request,
+) -> Outcome {
+    let pieces = volume.log().pieces(extent);
+    if pieces.iter().all(|piece| piece.content.is_some()) {
+        let mut payload = Payload::default();
+        pieces.into_iter().for_each(|piece| add_content(&mut payload, piece));
+        return Outcome::Answer(Ok(Reply::Data(payload)));
+    }
+    let Some(attachment) = under else { return Outcome::NeedsMedium(request) };
+    let Some(_visit) = attachment.visit() else { return Outcome::Moved(request) };
+    match read_over_medium(attachment, request, pieces).await {
+        Err(error) if error.kind() == ErrorKind::Gone => {
+            volume.lose(attachment, error);
+            Outcome::Moved(Request::read(extent))
+        }
+        _ if attachment.is_fenced() => Outcome::Moved(Request::read(extent)),
+        answer => Outcome::Answer(answer.map(Reply::Data)),
+    }
+}
+
+async fn read_over_medium(
+    attachment: &Attachment,
+    request: Request,
+    pieces: Vec<Piece>,
+) -> Result<Payload> {
+    if pieces.iter().all(|piece| piece.content.is_none()) {
+        return Ok(attachment.medium.execute(request).answer().await?.into_payload());
+    }
+    let mut payload = Payload::default();
+    for piece in pieces {
+        if piece.content.is_some() {
+            add_content(&mut payload, piece);
+        } else {
+            let part = attachment.medium.execute(Request::read(piece.extent)).answer().await?;
+            payload.extend(part.into_payload());
+        }
+    }
+    Ok(payload)
+}
+
+fn add_content(payload: &mut Payload, piece: Piece) {
+    match piece.content {
+        Some(Content::Data(data)) => payload.push(data),
+        Some(Content::Zeroes | Content::Trimmed) => {
+            zeroes(piece.extent).for_each(|z| payload.push(z))
+        }
+        None => unreachable!("only called for what the journal has"),
+    }
+}
+
+/// As many zeroes as the extent has bytes, from one piece of memory.
+fn zeroes(extent: Extent) -> impl Iterator<Item = Bytes> {
+    let step = ZEROES.len() as u64;
+    extent.pieces(step).map(|piece| Bytes::from_static(&ZEROES[..piece.len_in_memory()]))
+}
+
+impl Volume {
+    /// Tells of a change that found no room; once, until there has been some.
+    pub(crate) fn journal_is_full(&self, why: &str) {
+        if !std::mem::replace(&mut self.notes.lock().full_told, true) {
+            self.event(EventKind::JournalFull, format!("a change finds no room: {why}"));
+        }
+    }
+
+    /// Tells once when the journal passes its watermark, and again when it has been below it.
+    fn journal_has_grown(&self) {
+        let usage = self.log().usage();
+        let passed = usage.live_bytes >= usage.limit_bytes / 5 * 4;
+        let mut notes = self.notes.lock();
+        let told = std::mem::replace(&mut notes.watermark_passed, passed);
+        notes.full_told = false;
+        drop(notes);
+        if passed && !told {
+            let (live, limit) = (usage.live_bytes >> 20, usage.limit_bytes >> 20);
+            self.event(
+                EventKind::JournalWatermark,
+                format!("the journal holds {live} MiB of {limit} MiB: insert the medium soon"),
+            );
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! A request on its way to the medium: in `present` and in `copying`.
+//!
+//! A change is acknowledged when the medium has carried it out **and** it is retained; with FUA, or where there is no
+//! room to retain it, when a sync that began later has succeeded. Whatever shows that the medium is gone is not an
+//! answer: it begins a removal, and the request moves to the next route.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+use hotbay_block::{Durability, Error, ErrorKind, Reply, Request};
+
+use crate::attachment::{Attachment, Completion};
+use crate::handle::Outcome;
+use crate::volume::Volume;
+
+/// Carries out a request on the medium.
+pub(crate) async fn execute(
+    volume: &Arc<Volume>,
+    attachment: &Arc<Attachment>,
+    request: Request,
+) -> Outcome {
+    let Some(visit) = attachment.visit() else { return Outcome::Moved(request) };
+    let outcome = match &request {
+        Request::Read { .. } | Request::Cache { .. } => look(volume, attachment, request).await,
+        Request::Flush => sync_before_answer(volume, attachment).await,
+        Request::Write { .. } | Request::Zero { .. } | Request::Trim { .. } => {
+            change(volume, attachment, request).await
+        }
+    };
+    drop(visit);
+    outcome
+}
+
+/// A request that changes nothing.
+async fn look(volume: &Arc<Volume>, attachment: &Arc<Attachment>, request: Request) -> Outcome {
+    let again = request.again();
+    match attachment.medium.execute(request).answer().await {
+        Err(error) if error.kind() == ErrorKind::Gone => {
+            volume.lose(attachment, error);
+            Outcome::Moved(again)
+        }
+        _ if attachment.is_fenced() => Outcome::Moved(again),
+        answer => Outcome::Answer(answer),
+    }
+}
+
+async fn change(volume: &Arc<Volume>, attachment: &Arc<Attachment>, request: Request) -> Outcome {
+    let extent = request.extent().expect("a change has an extent");
+    // Held until the answer, so that nothing newer on this extent can be overtaken by a second try elsewhere.
+    let _claim = attachment.claims.claim(extent).await;
+    if attachment.is_fenced() {
+        return Outcome::Moved(request);
+    }
+    if let Err(error) = attachment.medium.execute(request.again().deferred()).answer().await {
+        if error.kind() == ErrorKind::Gone {
+            volume.lose(attachment, error);
+            return Outcome::Moved(request);
+        }
+        return match attachment.is_fenced() {
+            true => Outcome::Moved(request),
+            false => Outcome::Answer(Err(error)),
+        };
+    }
+    let completion = attachment.complete(&request);
+    let stable = request.durability() == Some(Durability::Stable);
+    match completion {
+        Completion::Fenced => Outcome::Moved(request),
+        Completion::SyncFirst => match sync(volume, attachment).await {
+            Ok(()) => Outcome::Answer(Ok(Reply::Done)),
+            // It was not retained, so the next route has to carry it out.
+            Err(Unsynced) => Outcome::Moved(request),
+        },
+        Completion::Retained | Completion::RetainedSyncSoon if stable => {
+            // Whatever happens now, the fence takes it along; what remains to be done is to make it durable.
+            sync_before_answer(volume, attachment).await
+        }
+        Completion::RetainedSyncSoon => {
+            sync_soon(volume, attachment);
+            Outcome::Answer(Ok(Reply::Done))
+        }
+        Completion::Retained => Outcome::Answer(Ok(Reply::Done)),
+    }
+}
+
+async fn sync_before_answer(volume: &Arc<Volume>, attachment: &Arc<Attachment>) -> Outcome {
+    match sync(volume, attachment).await {
+        Ok(()) => Outcome::Answer(Ok(Reply::Done)),
+        Err(Unsynced) => Outcome::Moved(Request::Flush),
+    }
+}
+
+/// The medium could not be synced. The removal has begun.
+#[derive(Debug)]
+pub(crate) struct Unsynced;
+
+/// Syncs the medium for all who wait, and lets go of what that covers. A sync that fails is a loss, whatever the
+/// reason: the system may have dropped what was to be written, and would report success the next time.
+pub(crate) async fn sync(
+    volume: &Arc<Volume>,
+    attachment: &Arc<Attachment>,
+) -> Result<(), Unsynced> {
+    let run = async {
+        let mark = attachment.mark();
+        match attachment.medium.execute(Request::Flush).answer().await {
+            Ok(_) if attachment.is_fenced() => Err(Unsynced),
+            Ok(_) => {
+                if attachment.release(mark) {
+                    volume.identity_may_have_changed(attachment).await;
+                }
+                Ok(())
+            }
+            Err(error) => {
+                volume.lose(attachment, error_of_sync(error));
+                Err(Unsynced)
+            }
+        }
+    };
+    attachment.syncs.sync(run).await
+}
+
+fn error_of_sync(error: Error) -> Error {
+    Error::new(ErrorKind::Gone, "its sync failed").caused_by(error)
+}
+
+/// Syncs without anybody waiting, so that the bound on retained writes is not reached.
+fn sync_soon(volume: &Arc<Volume>, attachment: &Arc<Attachment>) {
+    if attachment.sync_is_coming.swap(true, SeqCst) {
+        return;
+    }
+    let (volume, attachment) = (Arc::clone(volume), Arc::clone(attachment));
+    tokio::spawn(async move {
+        if let Some(_visit) = attachment.visit() {
+            // A failure has begun the removal; there is nobody to answer.
+            let _ = sync(&volume, &attachment).await;
+        }
+        attachment.sync_is_coming.store(false, SeqCst);
+    });
+}

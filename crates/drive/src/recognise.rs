@@ -1,0 +1,102 @@
+//! Whether a medium at the bay is the one that a volume was on.
+
+use hotbay_block::Identity;
+
+/// What a volume knows of its medium.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known<'a> {
+    pub(crate) identity: &'a Identity,
+    /// Changes to the identifying blocks may be on the medium that the identity does not tell of.
+    pub(crate) unsettled: bool,
+}
+
+/// Accepts the medium, or says why it is plainly another one.
+///
+/// From the strongest sign to the weakest: identifiers in the content (a file system's UUID, a disk's GUID), then the
+/// hardware's own, then the file, and as the last resort the place. A weaker sign decides only where the stronger ones
+/// say nothing, or cannot be relied on because they were being changed when the medium left.
+pub(crate) fn recognise(known: Known<'_>, found: &Identity) -> Result<(), String> {
+    let identity = known.identity;
+    if found.size_bytes != identity.size_bytes {
+        return Err(format!(
+            "it has {} bytes, the volume {}",
+            found.size_bytes, identity.size_bytes
+        ));
+    }
+    let shared = identity.content.iter().any(|id| found.content.contains(id));
+    let neither = identity.content.is_empty() && found.content.is_empty();
+    if shared || ((neither || known.unsettled) && same_thing(identity, found)) {
+        return Ok(());
+    }
+    if neither {
+        return Err(format!("it is {}, the volume was on {}", thing(found), thing(identity)));
+    }
+    Err(format!("it holds {}, the volume {}", content(found), content(identity)))
+}
+
+fn same_thing(a: &Identity, b: &Identity) -> bool {
+    match (&a.hardware, &b.hardware) {
+        (Some(a), Some(b)) => a == b,
+        _ => (a.file.is_some() && a.file == b.file) || a.location == b.location,
+    }
+}
+
+fn thing(identity: &Identity) -> &str {
+    identity.hardware.as_deref().unwrap_or(&identity.location)
+}
+
+fn content(identity: &Identity) -> String {
+    match identity.content.is_empty() {
+        true => "nothing that is recognised".to_owned(),
+        false => identity.content.join(" "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn medium(content: &[&str], hardware: Option<&str>, file: &str, location: &str) -> Identity {
+        Identity {
+            size_bytes: 1 << 20,
+            content: content.iter().map(|&id| id.to_owned()).collect(),
+            hardware: hardware.map(str::to_owned),
+            file: Some(file.to_owned()),
+            location: location.to_owned(),
+        }
+    }
+
+    fn accepted(known: &Identity, unsettled: bool, found: &Identity) -> bool {
+        recognise(Known { identity: known, unsettled }, found).is_ok()
+    }
+
+    #[test]
+    fn content_decides_before_hardware_file_and_place() {
+        let known = medium(&["ext:1"], None, "inode:1:1", "/a");
+        assert!(accepted(&known, false, &medium(&["ext:1"], None, "inode:1:2", "/b")));
+        assert!(!accepted(&known, false, &medium(&["ext:2"], None, "inode:1:1", "/a")));
+        assert!(!accepted(&known, false, &medium(&[], None, "inode:1:1", "/a")));
+        assert!(accepted(&known, true, &medium(&["ext:2"], None, "inode:1:1", "/a")));
+        assert!(!accepted(&known, true, &medium(&["ext:2"], None, "inode:1:9", "/b")));
+    }
+
+    #[test]
+    fn without_content_the_thing_itself_decides() {
+        let known = medium(&[], None, "inode:1:1", "/a");
+        assert!(accepted(&known, false, &medium(&[], None, "inode:1:1", "/renamed")));
+        assert!(accepted(&known, false, &medium(&[], None, "inode:9:9", "/a")));
+        assert!(!accepted(&known, false, &medium(&[], None, "inode:9:9", "/b")));
+        assert!(!accepted(&known, false, &medium(&["ext:1"], None, "inode:1:1", "/a")));
+        let disk = medium(&[], Some("wwn:1"), "", "/dev/sda");
+        assert!(accepted(&disk, false, &medium(&[], Some("wwn:1"), "", "/dev/sdb")));
+        assert!(!accepted(&disk, false, &medium(&[], Some("wwn:2"), "", "/dev/sda")));
+    }
+
+    #[test]
+    fn another_size_is_never_accepted() {
+        let known = medium(&["ext:1"], None, "inode:1:1", "/a");
+        let larger = Identity { size_bytes: 2 << 20, ..known.clone() };
+        let why = recognise(Known { identity: &known, unsettled: true }, &larger).unwrap_err();
+        assert_eq!(why, "it has 2097152 bytes, the volume 1048576");
+    }
+}

@@ -1,0 +1,48 @@
+//! What must outlive the daemon about a volume, besides its journal.
+
+use hotbay_block::Identity;
+
+/// A volume as it is remembered. Small; written whole at each change of state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeRecord {
+    /// The volume's name.
+    pub name: String,
+    /// Its own identity, chosen at random once; its journal carries it.
+    pub id: [u8; 16],
+    /// Its size in bytes; 0 while it is not known, because no medium was ever seen.
+    pub size_bytes: u64,
+    /// The medium it was on last, as its user names it.
+    pub medium: Option<String>,
+    /// Whether a medium is in a bay. A restart puts it back; where this is false the volume stays absent.
+    pub in_bay: bool,
+    /// Who the medium is, as of its last successful sync.
+    pub identity: Option<Identity>,
+    /// Changes to the identifying blocks may have reached the medium without a sync, so that its content may tell
+    /// another identity than the one recorded.
+    pub identity_unsettled: bool,
+}
+
+impl VolumeRecord {
+    /// A volume that was never seen before.
+    pub fn new(name: impl Into<String>, id: [u8; 16]) -> Self {
+        Self {
+            name: name.into(),
+            id,
+            size_bytes: 0,
+            medium: None,
+            in_bay: false,
+            identity: None,
+            identity_unsettled: false,
+        }
+    }
+}
+
+/// Where records are kept.
+pub trait Records: Send + Sync {
+    /// Writes a record in place of the earlier one of the same volume. Atomic and durable when it returns: after a
+    /// crash there is the earlier one or this one. Blocks; called off the hot path.
+    ///
+    /// # Errors
+    /// Those of the file system; the earlier record is still there.
+    fn save(&self, record: &VolumeRecord) -> std::io::Result<()>;
+}

@@ -1,0 +1,208 @@
+//! A medium going: asked for (eject), dropped as it stands (pull), or found to be gone (loss).
+//!
+//! On a loss or a pull nothing is waited for that the medium would have to do. The fence takes out what was acknowledged
+//! and not synced; it goes to the journal, in order; only then does the next route open, so that new changes and the
+//! ones that failed come after it. An I/O that still hangs on the old attachment is left behind: its result
+//! no longer counts, and no medium is put in before it has ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hotbay_block::{Error, Request};
+use hotbay_journal::Change;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::attachment::Attachment;
+use crate::event::EventKind;
+use crate::failure::Refusal;
+use crate::journal_log::{NotAppended, with_sources};
+use crate::route::Path;
+use crate::state::{State, Trigger};
+use crate::volume::{MayReturn, Stay, Volume};
+
+/// How long an eject waits for I/O under way.
+const DRAIN_WAIT: Duration = Duration::from_secs(30);
+
+/// The first pause before a lost medium is tried again; doubled for each loss that follows closely.
+const RETURN_PAUSE: Duration = Duration::from_millis(500);
+
+/// The last doubling of that pause.
+const RETURN_PAUSE_DOUBLINGS: u32 = 6;
+
+/// How often a spill is tried again while the journal's disk is full.
+const SPILL_RETRY: Duration = Duration::from_secs(1);
+
+impl Volume {
+    /// Reports that an attachment's medium is gone. Requests stop going there at once; the removal follows.
+    pub(crate) fn lose(self: &Arc<Self>, attachment: &Arc<Attachment>, error: Error) {
+        if !attachment.report_loss() {
+            return;
+        }
+        let (volume, attachment) = (Arc::clone(self), Arc::clone(attachment));
+        tokio::spawn(async move {
+            let mut stay = volume.stay.lock().await;
+            volume.lost(&mut stay, attachment, &error).await;
+        });
+    }
+
+    /// Carries out a loss; does nothing where the attachment has been left already.
+    pub(crate) async fn lost(&self, stay: &mut Stay, attachment: Arc<Attachment>, error: &Error) {
+        if !self.is_current(&attachment) || !matches!(self.next_state(Trigger::Loss), Ok(Some(_))) {
+            return;
+        }
+        let medium = attachment.medium.name().to_owned();
+        let why = format!("{medium}: {}", error.with_sources());
+        {
+            let mut notes = self.notes.lock();
+            notes.last_loss = Some(why.clone());
+            let doublings = notes.losses_in_a_row.min(RETURN_PAUSE_DOUBLINGS);
+            notes.losses_in_a_row += 1;
+            notes.may_return =
+                MayReturn::NotBefore(Instant::now() + RETURN_PAUSE * (1 << doublings));
+        }
+        let kept = self.take_away(stay, attachment).await;
+        self.event(
+            EventKind::Lost,
+            format!("the medium is lost, {kept} unsynced changes went to the journal: {why}"),
+        );
+    }
+
+    /// Drops the medium as it stands: no drain, no sync.
+    ///
+    /// # Errors
+    /// Where no medium is in.
+    pub(crate) async fn pull(&self) -> Result<(), Refusal> {
+        let mut stay = self.stay.lock().await;
+        self.next_state(Trigger::Pull)?;
+        let Some(attachment) = self.current_attachment() else { return Ok(()) };
+        self.notes.lock().may_return = MayReturn::OnceSeenAway;
+        let medium = attachment.medium.name().to_owned();
+        let kept = self.take_away(&mut stay, attachment).await;
+        self.event(
+            EventKind::Pulled,
+            format!("{medium} was pulled, {kept} unsynced changes went to the journal"),
+        );
+        Ok(())
+    }
+
+    /// Lets the medium go: drains what is under way, syncs, closes. When it returns the medium may be taken away.
+    ///
+    /// # Errors
+    /// Where no medium is in, where I/O hangs (the medium then stays in), or where the sync fails: then the medium
+    /// counts as lost, and what it may not have is in the journal.
+    pub(crate) async fn eject(&self) -> Result<(), Refusal> {
+        let mut stay = self.stay.lock().await;
+        self.next_state(Trigger::Eject)?;
+        let Some(attachment) = self.current_attachment() else { return Ok(()) };
+        self.drain(&attachment).await?;
+        if let Err(error) = self.settle(&attachment).await {
+            let medium = attachment.medium.name().to_owned();
+            self.lost(&mut stay, attachment, &error).await;
+            return Err(Refusal::new(format!(
+                "{medium} could not be synced: {}",
+                error.with_sources()
+            ))
+            .hint("it counts as lost; what it may not have is kept in the journal"));
+        }
+        self.notes.lock().may_return = MayReturn::OnceSeenAway;
+        let medium = attachment.medium.name().to_owned();
+        self.take_away(&mut stay, attachment).await;
+        self.event(EventKind::Ejected, format!("{medium} may be taken away"));
+        Ok(())
+    }
+
+    pub(crate) fn current_attachment(&self) -> Option<Arc<Attachment>> {
+        self.route.load().attachment().cloned()
+    }
+
+    /// Closes the gate and waits until nobody is at the medium. Where that takes too long it is open again.
+    pub(crate) async fn drain(&self, attachment: &Attachment) -> Result<(), Refusal> {
+        attachment.gate.close();
+        timeout(DRAIN_WAIT, attachment.gate.drained()).await.map_err(|_| {
+            self.stay_after_all(attachment);
+            let (name, medium) = (self.name(), attachment.medium.name());
+            Refusal::new(format!("{medium} still has I/O under way after {DRAIN_WAIT:?}"))
+                .hint(format!("'hotbay pull {name}' drops it as it stands; nothing is lost"))
+        })
+    }
+
+    /// Opens the gate again; those who met it closed are sent the same way once more.
+    pub(crate) fn stay_after_all(&self, attachment: &Attachment) {
+        attachment.gate.open();
+        let route = self.route.load_full();
+        self.set_route(route.state, route.path.clone());
+    }
+
+    /// Syncs a drained medium and lets go of what that covers.
+    pub(crate) async fn settle(&self, attachment: &Attachment) -> Result<(), Error> {
+        let mark = attachment.mark();
+        attachment.medium.execute(Request::Flush).answer().await?;
+        if attachment.release(mark) {
+            self.identity_may_have_changed(attachment).await;
+        }
+        Ok(())
+    }
+
+    /// Takes the medium out as it stands and goes on with the journal. Returns how many changes the journal got.
+    async fn take_away(&self, stay: &mut Stay, attachment: Arc<Attachment>) -> usize {
+        let (changes, identity_touched) = attachment.fence();
+        let kept = changes.len();
+        stay.left_behind.extend(attachment.departure());
+        attachment.leave_bay();
+        drop(attachment);
+        self.set_progress(None);
+        if let Err(why) = self.spill(changes).await {
+            self.fail_now(stay, &why);
+            return 0;
+        }
+        let path = self.journal_path(None);
+        if let Path::Journal { gate, .. } = &path {
+            gate.open();
+        }
+        self.set_route(State::Absent, path);
+        self.update_record_or_warn(|record| {
+            record.in_bay = false;
+            record.identity_unsettled |= identity_touched;
+        })
+        .await;
+        kept
+    }
+
+    /// Brings what was acknowledged to the journal. While the journal's disk is full it waits for room, since the only
+    /// copy is in memory; the clients wait too, within their bound.
+    async fn spill(&self, changes: Vec<Change>) -> Result<(), String> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut told = false;
+        loop {
+            match self.log().append_all(changes.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(NotAppended::Broken(why)) => return Err(why),
+                Err(NotAppended::Full(why)) => {
+                    if !std::mem::replace(&mut told, true) {
+                        let text = format!(
+                            "unsynced changes are only in memory, make room at once: {why}"
+                        );
+                        self.event(EventKind::JournalFull, text);
+                    }
+                    sleep(SPILL_RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// After a sync that may have covered the identifying blocks: looks who the medium is now, and remembers it before
+    /// anything that relies on it is acknowledged.
+    pub(crate) async fn identity_may_have_changed(&self, attachment: &Attachment) {
+        match attachment.medium.identify().await {
+            Ok(identity) => {
+                self.update_record_or_warn(|record| record.identity = Some(identity)).await;
+            }
+            // The next I/O finds out what is wrong with the medium; until then the earlier identity stands.
+            Err(error) => {
+                tracing::warn!(volume = self.name(), "cannot identify: {}", with_sources(&error))
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Replay: bringing the journal's live extents to the medium that has come back, with clients going on.
+//!
+//! It works in passes. A pass brings everything up to the journal's newest record at its start, in ascending order and
+//! in large writes; then the medium is synced; then the journal durably records that it may let go of that much. What
+//! clients write meanwhile goes to the journal and is the next pass's. When little is left the way to the
+//! journal is closed and drained, the rest is brought over in the same three steps, and requests go to the medium.
+//!
+//! A crash or a removal at any point finds in the journal whatever the medium has not synced. Bringing
+//! an extent twice does no harm, because while it is in the journal the medium under it is not written by anyone else.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{TryStreamExt, stream};
+use hotbay_block::{Durability, Error, ErrorKind, Extent, Hole, Request};
+use hotbay_journal::{Content, JournalError, LiveExtent};
+
+use crate::attachment::{Attachment, IDENTIFYING};
+use crate::event::EventKind;
+use crate::journal_log::with_sources;
+use crate::route::Path;
+use crate::state::{State, Trigger};
+use crate::status::Progress;
+use crate::volume::Volume;
+
+/// The bytes taken from the journal at a time.
+const BATCH_BYTES: u64 = 8 << 20;
+
+/// The longest write that neighbouring extents are joined to.
+const WRITE_BYTES: u64 = 1 << 20;
+
+/// Writes under way at once.
+const WRITES_AT_ONCE: usize = 4;
+
+/// What may be left for the last pass, during which changes wait.
+const LAST_PASS_BYTES: u64 = 1 << 20;
+
+/// After so many passes the last one comes, whatever is left, since the clients write faster than the medium.
+const PASSES: usize = 12;
+
+/// Why a replay ended early.
+#[derive(Debug)]
+enum Interrupted {
+    /// The medium failed or was taken away.
+    Medium(Error),
+    /// The journal failed.
+    Journal(JournalError),
+    /// The attachment was left by someone else's doing; there is nothing more to do.
+    Left,
+}
+
+impl From<JournalError> for Interrupted {
+    fn from(error: JournalError) -> Self {
+        Self::Journal(error)
+    }
+}
+
+/// Begins a replay in a task of its own. It ends by itself when the attachment is left.
+pub(crate) fn begin(volume: &Arc<Volume>, attachment: Arc<Attachment>) {
+    let volume = Arc::clone(volume);
+    tokio::spawn(async move {
+        let replay = Replay { volume: &volume, attachment: &attachment };
+        if let Err(interrupted) = replay.run().await {
+            replay.give_up(interrupted);
+        }
+    });
+}
+
+struct Replay<'a> {
+    volume: &'a Arc<Volume>,
+    attachment: &'a Arc<Attachment>,
+}
+
+impl Replay<'_> {
+    async fn run(&self) -> Result<(), Interrupted> {
+        let log = self.volume.log();
+        for _ in 0..PASSES {
+            if log.usage().live_bytes <= LAST_PASS_BYTES {
+                break;
+            }
+            self.pass().await?;
+        }
+        self.switch().await
+    }
+
+    /// Brings over all that is in the journal now, and lets the journal go of it.
+    async fn pass(&self) -> Result<(), Interrupted> {
+        let log = self.volume.log();
+        let up_to = log.head();
+        let identity_changes = log.touches(IDENTIFYING);
+        let mut progress = Progress { done_bytes: 0, total_bytes: log.usage().live_bytes };
+        let mut from = 0;
+        loop {
+            let batch = log.batch(from, up_to, BATCH_BYTES).await?;
+            let Some(last) = batch.last() else { break };
+            from = last.extent.end();
+            self.bring(&batch).await?;
+            progress.done_bytes += batch.iter().map(|live| live.extent.length()).sum::<u64>();
+            progress.total_bytes = progress.total_bytes.max(progress.done_bytes);
+            self.volume.set_progress(Some(progress));
+        }
+        self.sync_medium(identity_changes).await?;
+        log.mark_replayed(up_to).await?;
+        Ok(())
+    }
+
+    async fn bring(&self, batch: &[LiveExtent]) -> Result<(), Interrupted> {
+        stream::iter(joined(batch).map(Ok))
+            .try_for_each_concurrent(WRITES_AT_ONCE, |request| async move {
+                let visit = self.attachment.visit().ok_or(Interrupted::Left)?;
+                let answer = self.attachment.medium.execute(request).answer().await;
+                drop(visit);
+                // Writes to a cached medium are done at once; others want to run in between.
+                tokio::task::yield_now().await;
+                answer.map(drop).map_err(Interrupted::Medium)
+            })
+            .await
+    }
+
+    async fn sync_medium(&self, identity_changes: bool) -> Result<(), Interrupted> {
+        let _visit = self.attachment.visit().ok_or(Interrupted::Left)?;
+        let synced = self.attachment.medium.execute(Request::Flush).answer().await;
+        synced.map_err(|error| {
+            Interrupted::Medium(Error::new(ErrorKind::Gone, "its sync failed").caused_by(error))
+        })?;
+        if identity_changes {
+            self.volume.identity_may_have_changed(self.attachment).await;
+        }
+        Ok(())
+    }
+
+    /// The last pass, with the way to the journal closed; then requests go to the medium.
+    async fn switch(&self) -> Result<(), Interrupted> {
+        let _stay = self.volume.stay.lock().await;
+        let route = self.volume.route.load_full();
+        let Path::Journal { gate, under: Some(_) } = &route.path else {
+            return Err(Interrupted::Left);
+        };
+        if !self.volume.is_current(self.attachment)
+            || !matches!(self.volume.next_state(Trigger::ReplayDone), Ok(Some(State::Present)))
+        {
+            return Err(Interrupted::Left);
+        }
+        gate.close();
+        gate.drained().await;
+        if let Err(interrupted) = self.pass().await {
+            // Where the medium is lost the removal opens it too; where it is not, nobody else would.
+            gate.open();
+            return Err(interrupted);
+        }
+        self.volume.set_route(State::Present, Path::Medium(Arc::clone(self.attachment)));
+        self.volume.update_record_or_warn(|record| record.identity_unsettled = false).await;
+        self.volume.set_progress(None);
+        self.volume
+            .event(EventKind::Present, format!("{} has everything", self.attachment.medium.name()));
+        Ok(())
+    }
+
+    fn give_up(&self, interrupted: Interrupted) {
+        match interrupted {
+            Interrupted::Medium(error) => self.volume.lose(self.attachment, error),
+            Interrupted::Journal(error) => self.volume.fail(&with_sources(&error)),
+            Interrupted::Left => {}
+        }
+    }
+}
+
+/// Requests that bring the extents, neighbours joined.
+fn joined(batch: &[LiveExtent]) -> impl Iterator<Item = Request> {
+    let mut rest = batch;
+    std::iter::from_fn(move || {
+        let first = rest.first()?;
+        let Content::Data(data) = &first.content else {
+            rest = &rest[1..];
+            return Some(without_data(first));
+        };
+        let run = data_run(rest);
+        let (now, later) = rest.split_at(run);
+        rest = later;
+        let data = if run == 1 { data.clone() } else { concatenated(now) };
+        let extent =
+            Extent::between(first.extent.offset(), first.extent.offset() + data.len() as u64);
+        Some(Request::Write { extent, data, durability: Durability::Deferred })
+    })
+}
+
+fn without_data(live: &LiveExtent) -> Request {
+    let (extent, durability) = (live.extent, Durability::Deferred);
+    match live.content {
+        Content::Trimmed => Request::Trim { extent, durability },
+        _ => Request::Zero { extent, hole: Hole::Allowed, durability },
+    }
+}
+
+/// How many of the first extents hold data, follow each other without a gap and fit in one write; at least one.
+fn data_run(extents: &[LiveExtent]) -> usize {
+    let start = extents[0].extent.offset();
+    let follows = |pair: &&[LiveExtent]| {
+        let (before, live) = (&pair[0].extent, &pair[1]);
+        before.end() == live.extent.offset()
+            && live.extent.end() - start <= WRITE_BYTES
+            && matches!(live.content, Content::Data(_))
+    };
+    1 + extents.windows(2).take_while(follows).count()
+}
+
+fn concatenated(run: &[LiveExtent]) -> Bytes {
+    let length: u64 = run.iter().map(|live| live.extent.length()).sum();
+    let mut whole = BytesMut::with_capacity(Extent::between(0, length).len_in_memory());
+    for live in run {
+        if let Content::Data(data) = &live.content {
+            whole.extend_from_slice(data);
+        }
+    }
+    whole.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use hotbay_journal::Sequence;
+
+    use super::*;
+
+    fn live(offset: u64, content: Content, length: u64) -> LiveExtent {
+        LiveExtent {
+            extent: Extent::new(offset, length).unwrap(),
+            content,
+            sequence: Sequence::ZERO,
+        }
+    }
+
+    fn data(offset: u64, length: usize) -> LiveExtent {
+        live(offset, Content::Data(Bytes::from(vec![7; length])), length as u64)
+    }
+
+    #[test]
+    fn neighbours_with_data_are_joined_and_nothing_else() {
+        let batch = [
+            data(0, 512),
+            data(512, 512),
+            data(2048, 512),
+            live(2560, Content::Zeroes, 512),
+            live(3072, Content::Trimmed, 512),
+            data(3584, 512),
+            data(4096, 1 << 20),
+        ];
+        let extents: Vec<Extent> = joined(&batch).filter_map(|request| request.extent()).collect();
+        let expected =
+            [(0, 1024), (2048, 512), (2560, 512), (3072, 512), (3584, 512), (4096, 1 << 20)];
+        assert_eq!(extents, expected.map(|(offset, length)| Extent::new(offset, length).unwrap()));
+        for request in joined(&batch) {
+            if let Request::Write { extent, data, .. } = request {
+                assert_eq!(data.len() as u64, extent.length());
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Starting a volume where it was left, by a clean stop or by a crash.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use hotbay_journal::{Journal, OpenError, Recovery, Settings, Storage};
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
+
+use crate::event::EventKind;
+use crate::failure::Refusal;
+use crate::insertion::Recognition;
+use crate::journal_log::{JournalLog, blocking, with_sources};
+use crate::record::VolumeRecord;
+use crate::route::{Path, Route};
+use crate::settings::VolumeSettings;
+use crate::state::State;
+use crate::volume::{MayReturn, Notes, Stay, Surroundings, Volume};
+
+/// What a volume is made from.
+pub struct VolumeSetup {
+    /// What the operator chose.
+    pub settings: VolumeSettings,
+    /// What is remembered; [`VolumeRecord::new`] for one that was never seen.
+    pub record: VolumeRecord,
+    /// Where its journal is.
+    pub journal: Arc<dyn Storage>,
+}
+
+impl std::fmt::Debug for VolumeSetup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VolumeSetup").field("record", &self.record).finish_non_exhaustive()
+    }
+}
+
+impl Volume {
+    /// Opens the journal and stands by as `absent`, or as `failed` where the journal is damaged.
+    pub(crate) async fn start(
+        setup: VolumeSetup,
+        around: Surroundings,
+    ) -> Result<Arc<Self>, Refusal> {
+        let VolumeSetup { settings, mut record, journal } = setup;
+        if record.size_bytes == 0 {
+            record.size_bytes = size_of_new_volume(&settings, &around).await?;
+        }
+        let opened = open_journal(&settings, &record, journal).await;
+        let (state, path) = match &opened {
+            Ok(_) => (State::Absent, Path::Journal { gate: Arc::default(), under: None }),
+            Err(_) => (State::Failed, Path::Closed),
+        };
+        let size_bytes = record.size_bytes;
+        let route = Route { state, content: 0, size_bytes, path };
+        let medium = record.medium.clone().unwrap_or_else(|| settings.medium.clone());
+        let mut notes = Notes { medium: Some(medium), ..Notes::default() };
+        let (log, news) = match opened {
+            Ok((journal, recovery)) => (Some(JournalLog::new(journal)), news_of(&recovery)),
+            Err(error) => {
+                let why = with_sources(&error);
+                notes.last_loss = Some(why.clone());
+                (
+                    None,
+                    Some((
+                        EventKind::Failed,
+                        format!("its journal cannot be used and is left as it is: {why}"),
+                    )),
+                )
+            }
+        };
+        let volume = Arc::new(Self {
+            settings,
+            around,
+            log,
+            route: ArcSwap::from_pointee(route),
+            states: watch::Sender::new(state),
+            contents: watch::Sender::new(0),
+            stay: Mutex::new(Stay::default()),
+            record: Mutex::new(record),
+            reclaim_is_running: false.into(),
+            waiting: 0.into(),
+            waiting_for_medium: 0.into(),
+            notes: parking_lot::Mutex::new(notes),
+        });
+        if let Some((kind, text)) = news {
+            volume.event(kind, text);
+        }
+        // The identity and the size of a volume must be known before its first byte is written.
+        volume.update_record(|record| record.size_bytes = size_bytes).await?;
+        Ok(volume)
+    }
+
+    /// Puts the medium in that was in when the daemon ended, or at the first start the configured one.
+    pub(crate) async fn resume(self: &Arc<Self>) {
+        let record = self.record.lock().await.clone();
+        let wanted = record.in_bay || record.medium.is_none();
+        if !wanted || self.state() != State::Absent {
+            return;
+        }
+        let Some(place) = self.around.bays.take(self.name()) else { return };
+        let recognition = match self.log().is_empty() {
+            true => Recognition::AsFound,
+            false => Recognition::TheSame,
+        };
+        if let Err(refusal) = self.insert(None, place, recognition).await {
+            let text = format!("the medium could not be put in: {refusal}");
+            self.event(EventKind::Warning, text);
+            self.notes.lock().may_return = MayReturn::NotBefore(Instant::now());
+        }
+    }
+}
+
+/// The size of a volume that was never seen is that of its medium, which is only looked at.
+async fn size_of_new_volume(
+    settings: &VolumeSettings,
+    around: &Surroundings,
+) -> Result<u64, Refusal> {
+    let (name, medium) = (&settings.name, &settings.medium);
+    let opened = around.source.open(medium, name).await.map_err(|error| {
+        Refusal::new(format!("cannot open {medium} for volume {name}: {}", error.with_sources()))
+            .hint("a volume's first medium tells its size; '?create=64MiB' behind a file's path makes one")
+    })?;
+    match opened.info().size_bytes {
+        0 => Err(Refusal::new(format!("{medium}, the medium of volume {name}, is empty"))
+            .hint("a volume's first medium tells its size; give it one with 'truncate -s 64M'")),
+        size_bytes => Ok(size_bytes),
+    }
+}
+
+async fn open_journal(
+    settings: &VolumeSettings,
+    record: &VolumeRecord,
+    storage: Arc<dyn Storage>,
+) -> Result<(Journal, Recovery), OpenError> {
+    let settings = Settings {
+        volume: record.id,
+        size_bytes: record.size_bytes,
+        limit_bytes: settings.journal_limit_bytes,
+    };
+    blocking(move || Journal::open(storage, settings)).await
+}
+
+/// What an operator should know of a recovery.
+fn news_of(recovery: &Recovery) -> Option<(EventKind, String)> {
+    let cut = recovery.cut.as_ref()?;
+    Some((EventKind::JournalCut, format!("the end of the journal was torn and is cut off: {cut}")))
+}

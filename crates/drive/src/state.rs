@@ -1,0 +1,181 @@
+//! A volume's states and its transition table: each pair (state, trigger) has an answer here, and nowhere else.
+
+use std::fmt;
+
+/// What a volume is doing; what a client sees in each is in `docs/states.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// The medium is in its bay and serves every request.
+    Present,
+    /// The medium is away; the journal takes changes, and reads of what it does not have wait.
+    Absent,
+    /// The medium is back; the journal is being brought to it and goes on taking changes.
+    Replaying,
+    /// The medium serves every request while it is copied to another one.
+    Copying,
+    /// The journal itself is broken; every request fails.
+    Failed,
+}
+
+impl State {
+    /// Every state, for tables and tests.
+    pub const ALL: [Self; 5] =
+        [Self::Present, Self::Absent, Self::Replaying, Self::Copying, Self::Failed];
+
+    /// The word for it, as in the status and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Present => "present",
+            Self::Absent => "absent",
+            Self::Replaying => "replaying",
+            Self::Copying => "copying",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What moves a volume from one state to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Trigger {
+    /// A medium is put into the bay.
+    Insert,
+    /// The medium is asked for: drain, sync, let go.
+    Eject,
+    /// The medium is dropped as it stands.
+    Pull,
+    /// I/O or the path found the medium gone, or a sync of it failed.
+    Loss,
+    /// Everything in the journal is on the medium and synced.
+    ReplayDone,
+    /// A live copy to another medium begins.
+    Copy,
+    /// Everything is on the other medium and synced.
+    CopyDone,
+    /// The other medium cannot take the copy.
+    CopyFailed,
+    /// Another content is put in place of this one.
+    Exchange,
+    /// The journal cannot be written or synced.
+    JournalFailed,
+}
+
+impl Trigger {
+    /// Every trigger, for tables and tests.
+    pub const ALL: [Self; 10] = [
+        Self::Insert,
+        Self::Eject,
+        Self::Pull,
+        Self::Loss,
+        Self::ReplayDone,
+        Self::Copy,
+        Self::CopyDone,
+        Self::CopyFailed,
+        Self::Exchange,
+        Self::JournalFailed,
+    ];
+}
+
+/// What the table answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Go to this state.
+    Go(State),
+    /// A report that came late, when the state had moved on already: nothing to do.
+    Ignore,
+    /// An operator's wish that cannot be met now: why, and what helps.
+    Refuse(&'static str, &'static str),
+}
+
+/// The transition table.
+#[must_use]
+pub const fn answer(state: State, trigger: Trigger) -> Answer {
+    use Answer::{Go, Ignore, Refuse};
+    use State::{Absent, Copying, Failed, Present, Replaying};
+    use Trigger as T;
+    match (state, trigger) {
+        (Failed, T::Loss | T::ReplayDone | T::CopyDone | T::CopyFailed | T::JournalFailed) => {
+            Ignore
+        }
+        (Failed, T::Insert | T::Eject | T::Pull | T::Copy | T::Exchange) => Refuse(
+            "its journal has failed, and nothing may be written past it",
+            "see 'hotbay events' for the reason; the journal is kept as it is",
+        ),
+        (_, T::JournalFailed) => Go(Failed),
+
+        (Absent, T::Insert) => Go(Replaying),
+        (Absent, T::Eject | T::Pull) => Refuse("its medium is away already", "see 'hotbay status'"),
+        (Absent, T::Loss | T::ReplayDone | T::CopyDone | T::CopyFailed) => Ignore,
+        (Absent, T::Copy) => Refuse(
+            "its medium is away, so there is nothing to copy from",
+            "bring the medium back with 'hotbay insert' first; for another content, swap --as-is",
+        ),
+        (Absent, T::Exchange) => Go(Present),
+
+        (Present | Replaying | Copying, T::Insert) => Refuse(
+            "its medium is in a bay already",
+            "'hotbay swap' moves it to another medium, 'hotbay eject' lets this one go",
+        ),
+        (Present | Replaying | Copying, T::Eject | T::Pull | T::Loss) => Go(Absent),
+
+        (Replaying, T::ReplayDone) => Go(Present),
+        (Replaying, T::CopyDone | T::CopyFailed) => Ignore,
+        (Replaying, T::Copy | T::Exchange) => Refuse(
+            "its journal is being replayed",
+            "wait for it with 'hotbay wait VOLUME present', then swap",
+        ),
+
+        (Present, T::Copy) => Go(Copying),
+        (Present, T::Exchange) => Go(Present),
+        (Present, T::ReplayDone | T::CopyDone | T::CopyFailed) => Ignore,
+
+        (Copying, T::CopyDone | T::CopyFailed) => Go(Present),
+        (Copying, T::ReplayDone) => Ignore,
+        (Copying, T::Copy | T::Exchange) => Refuse(
+            "it is being copied to another medium",
+            "wait for it with 'hotbay wait VOLUME present'",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removal_leads_to_absent_from_every_state_with_a_medium() {
+        for state in [State::Present, State::Replaying, State::Copying] {
+            for trigger in [Trigger::Eject, Trigger::Pull, Trigger::Loss] {
+                assert_eq!(answer(state, trigger), Answer::Go(State::Absent));
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_leads_out_of_failed() {
+        for trigger in Trigger::ALL {
+            assert!(!matches!(answer(State::Failed, trigger), Answer::Go(_)), "{trigger:?}");
+        }
+    }
+
+    #[test]
+    fn reports_are_never_refused_and_wishes_never_ignored() {
+        use Trigger::{Copy, Eject, Exchange, Insert, Pull};
+        for state in State::ALL {
+            for trigger in Trigger::ALL {
+                let is_wish = matches!(trigger, Insert | Eject | Pull | Copy | Exchange);
+                match answer(state, trigger) {
+                    Answer::Refuse(..) => assert!(is_wish, "{state} {trigger:?}"),
+                    Answer::Ignore => assert!(!is_wish, "{state} {trigger:?}"),
+                    Answer::Go(_) => {}
+                }
+            }
+        }
+    }
+}

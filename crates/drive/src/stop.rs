@@ -1,0 +1,59 @@
+//! Stopping: what is under way is finished, everything acknowledged is made durable, and the record says where to go on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::attachment::Attachment;
+use crate::failure::Refusal;
+use crate::journal_log::with_sources;
+use crate::route::Path;
+use crate::volume::Volume;
+
+/// How long a stop waits for I/O under way.
+const DRAIN_WAIT: Duration = Duration::from_secs(10);
+
+impl Volume {
+    /// Stops serving; returns when all that was acknowledged is durable. The medium stays recorded as being in, so a
+    /// restart goes on with it.
+    ///
+    /// # Errors
+    /// Where something acknowledged could be made durable neither on the medium nor in the journal.
+    pub(crate) async fn stop(self: &Arc<Self>) -> Result<(), Refusal> {
+        let Some(log) = &self.log else { return Ok(()) };
+        if let Some(attachment) = self.current_attachment() {
+            self.settle_for_good(attachment).await;
+        }
+        let _stay = self.stay.lock().await;
+        let route = self.route.load_full();
+        if let Path::Journal { gate, .. } = &route.path {
+            gate.close();
+            // Whatever hangs here waits for the journal's disk; the close below waits for that too.
+            let _ = timeout(DRAIN_WAIT, gate.drained()).await;
+        }
+        self.set_route(route.state, Path::Closed);
+        log.close().await.map_err(|error| {
+            let name = self.name();
+            Refusal::new(format!(
+                "the journal of volume {name} could not be synced: {}",
+                with_sources(&error)
+            ))
+        })
+    }
+
+    async fn settle_for_good(self: &Arc<Self>, attachment: Arc<Attachment>) {
+        let mut stay = self.stay.lock().await;
+        if !self.is_current(&attachment) {
+            return;
+        }
+        attachment.gate.close();
+        let settled = match timeout(DRAIN_WAIT, attachment.gate.drained()).await {
+            Ok(()) => self.settle(&attachment).await,
+            Err(_) => Err(hotbay_block::Error::new(hotbay_block::ErrorKind::Gone, "its I/O hangs")),
+        };
+        if let Err(error) = settled {
+            self.lost(&mut stay, attachment, &error).await;
+        }
+    }
+}

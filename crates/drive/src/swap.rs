@@ -1,0 +1,129 @@
+//! Swap: a live copy to another medium, then one atomic switch.
+//!
+//! Until the record on stable storage names the target, the volume is on the source, whatever happens; from then on it is
+//! on the target. A target that fails leaves the source in place. A source that is lost is a removal like any other.
+
+use std::sync::Arc;
+
+use hotbay_block::{Error, ErrorKind};
+use tokio::sync::oneshot;
+
+use crate::copy::{Copier, CopyError};
+use crate::event::EventKind;
+use crate::failure::Refusal;
+use crate::route::Path;
+use crate::state::{State, Trigger};
+use crate::volume::Volume;
+
+impl Volume {
+    /// Copies the volume to another medium of the same size and goes on there. Returns when it has switched. If this
+    /// is dropped the swap goes on by itself.
+    ///
+    /// # Errors
+    /// Where the volume is not present, the target cannot be opened or has another size, or either of them
+    /// fails: then the volume is where it was, or, if its source was lost, absent.
+    pub(crate) async fn swap(self: &Arc<Self>, medium: &str) -> Result<(), Refusal> {
+        let copier = self.begin_copy(medium).await?;
+        let (tell, told) = oneshot::channel();
+        tokio::spawn(async move {
+            // Nobody may be waiting any more; the events tell as well.
+            let _ = tell.send(copier.run().await);
+        });
+        told.await.unwrap_or_else(|_| Err(Refusal::new("the daemon is being stopped")))
+    }
+
+    async fn begin_copy(self: &Arc<Self>, medium: &str) -> Result<Copier, Refusal> {
+        let _stay = self.stay.lock().await;
+        self.next_state(Trigger::Copy)?;
+        let opened = self.around.source.open(medium, self.name()).await;
+        let target = opened.map_err(|error| Refusal::new(error.with_sources()))?;
+        self.examine(target.as_ref()).await?;
+        let Some(source) = self.current_attachment() else {
+            return Err(Refusal::new("no medium is in"));
+        };
+        source.note_dirty();
+        self.set_route(State::Copying, Path::Medium(Arc::clone(&source)));
+        self.event(
+            EventKind::CopyStarted,
+            format!("{} is being copied to {medium}", source.medium.name()),
+        );
+        Ok(Copier { volume: Arc::clone(self), source, target })
+    }
+}
+
+impl Copier {
+    async fn run(self) -> Result<(), Refusal> {
+        let copied = self.copy_while_clients_go_on().await;
+        let mut stay = self.volume.stay.lock().await;
+        if !self.volume.is_current(&self.source) || self.source.is_fenced() {
+            return Err(self.left());
+        }
+        if let Err(error) = copied {
+            return Err(self.give_up(error));
+        }
+        if let Err(refusal) = self.volume.drain(&self.source).await {
+            let error = Error::new(ErrorKind::Medium, refusal.to_string());
+            return Err(self.give_up(CopyError::Source(error)));
+        }
+        if let Err(error) = self.copy_the_rest().await {
+            return Err(self.give_up(error));
+        }
+        let identity = match self.target.identify().await {
+            Ok(identity) => identity,
+            Err(error) => return Err(self.give_up(CopyError::Target(error))),
+        };
+        let name = self.target.name().to_owned();
+        let recorded = self.volume.update_record(|record| {
+            record.medium = Some(name.clone());
+            record.identity = Some(identity);
+            record.identity_unsettled = false;
+        });
+        if let Err(refusal) = recorded.await {
+            let error = Error::new(ErrorKind::Medium, refusal.to_string());
+            return Err(self.give_up(CopyError::Target(error)));
+        }
+        let Some(place) = self.source.leave_bay() else { return Err(self.left()) };
+        drop(self.source.fence());
+        stay.left_behind.extend(self.source.departure());
+        let attachment = self.volume.attach(&mut stay, Arc::clone(&self.target), place);
+        self.volume.set_route(State::Present, Path::Medium(attachment));
+        self.volume.set_progress(None);
+        let (source, volume) = (self.source.medium.name(), &self.volume);
+        volume
+            .event(EventKind::Switched, format!("it is on {name} now; {source} may be taken away"));
+        Ok(())
+    }
+
+    /// The source is not the volume's any more; whoever took it has told why.
+    fn left(&self) -> Refusal {
+        let (volume, source) = (self.volume.name(), self.source.medium.name());
+        Refusal::new(format!("{source} was removed while volume {volume} was being copied"))
+            .hint("nothing is lost; insert it and swap again")
+    }
+
+    /// Goes on where the volume was. Called with `stay` held.
+    fn give_up(&self, error: CopyError) -> Refusal {
+        let source_is_gone = matches!(&error, CopyError::Source(e) if e.kind() == ErrorKind::Gone);
+        let (what, error) = match error {
+            CopyError::Left => return self.left(),
+            CopyError::Source(error) => {
+                (format!("cannot read {}", self.source.medium.name()), error)
+            }
+            CopyError::Target(error) => (format!("cannot use {}", self.target.name()), error),
+        };
+        let why = format!("{what}: {}", error.with_sources());
+        self.source.forget_dirty();
+        self.source.gate.open();
+        self.volume.set_route(State::Present, Path::Medium(Arc::clone(&self.source)));
+        self.volume.set_progress(None);
+        self.volume.event(EventKind::CopyFailed, format!("the swap was given up: {why}"));
+        if source_is_gone {
+            self.volume.lose(&self.source, error);
+        }
+        Refusal::new(format!("the swap was given up: {why}")).hint(format!(
+            "volume {} is where it was: {}",
+            self.volume.name(),
+            self.source.medium.name()
+        ))
+    }
+}

@@ -1,0 +1,293 @@
+//! A volume: its route, its journal, and what its transitions share.
+//!
+//! Requests only read `route`. Transitions are made one at a time, by whoever holds `stay`, and end by setting a
+//! new route; requests that met a closed gate wait for that and go again. The order in every transition is: close
+//! the gate, drain it (not on a loss: there the fence does it), do what must be true in the next state, set the route.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+use crate::attachment::Attachment;
+use crate::bay::Bays;
+use crate::event::{EventKind, EventLog};
+use crate::failure::Refusal;
+use crate::journal_log::{JournalLog, blocking, with_sources};
+use crate::record::{Records, VolumeRecord};
+use crate::route::{Path, Route};
+use crate::settings::VolumeSettings;
+use crate::source::MediumSource;
+use crate::state::{Answer, State, Trigger, answer};
+use crate::status::{JournalStatus, Progress, VolumeStatus};
+
+/// What all volumes of a drive share.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) source: Arc<dyn MediumSource>,
+    pub(crate) records: Arc<dyn Records>,
+    pub(crate) bays: Bays,
+    pub(crate) events: EventLog,
+}
+
+/// A logical disk that lives on while its medium is away.
+pub struct Volume {
+    pub(crate) settings: VolumeSettings,
+    pub(crate) around: Surroundings,
+    /// `None` where the journal could not be opened; the volume is then `Failed` from the start.
+    pub(crate) log: Option<JournalLog>,
+    pub(crate) route: ArcSwap<Route>,
+    /// Told at each change of route; carries the state.
+    pub(crate) states: watch::Sender<State>,
+    /// Counts the contents; sessions of an earlier one are closed.
+    pub(crate) contents: watch::Sender<u64>,
+    /// Held for a transition.
+    pub(crate) stay: tokio::sync::Mutex<Stay>,
+    /// What is on stable storage about the volume. Its holder waits for nothing but its being saved.
+    pub(crate) record: tokio::sync::Mutex<VolumeRecord>,
+    pub(crate) reclaim_is_running: AtomicBool,
+    pub(crate) waiting: AtomicU64,
+    pub(crate) waiting_for_medium: AtomicU64,
+    pub(crate) notes: Mutex<Notes>,
+}
+
+/// What only transitions touch.
+#[derive(Default)]
+pub(crate) struct Stay {
+    /// The number of the last attachment.
+    pub(crate) attachments: u64,
+    /// Earlier attachments whose I/O may still be under way; each ends when its attachment is let go by all.
+    pub(crate) left_behind: Vec<oneshot::Receiver<Infallible>>,
+}
+
+/// What is only shown.
+#[derive(Default)]
+pub(crate) struct Notes {
+    pub(crate) medium: Option<String>,
+    pub(crate) progress: Option<Progress>,
+    pub(crate) last_loss: Option<String>,
+    pub(crate) watermark_passed: bool,
+    pub(crate) full_told: bool,
+    pub(crate) may_return: MayReturn,
+    /// Losses that followed each other closely.
+    pub(crate) losses_in_a_row: u32,
+}
+
+/// When the watch may put the medium back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum MayReturn {
+    /// It was taken away on purpose: only after it has been seen to be away.
+    #[default]
+    OnceSeenAway,
+    /// It was lost: as soon as it is there, but not before this.
+    NotBefore(Instant),
+}
+
+impl std::fmt::Debug for Volume {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = &self.settings.name;
+        f.debug_struct("Volume")
+            .field("name", name)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Volume {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// What it is doing.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.route.load().state
+    }
+
+    /// Follows its state.
+    #[must_use]
+    pub fn states(&self) -> watch::Receiver<State> {
+        self.states.subscribe()
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn status(&self) -> VolumeStatus {
+        let route = self.route.load_full();
+        let attachment = route.attachment();
+        let journal = self.log.as_ref().map(|log| {
+            let usage = log.usage();
+            JournalStatus {
+                live_bytes: usage.live_bytes,
+                disk_bytes: usage.disk_bytes,
+                limit_bytes: usage.limit_bytes,
+                extents: usage.extents,
+            }
+        });
+        let notes = self.notes.lock();
+        VolumeStatus {
+            name: self.settings.name.clone(),
+            state: route.state,
+            medium: notes.medium.clone(),
+            bay: attachment.and_then(|attachment| attachment.bay_number()),
+            attachment: attachment.map(|attachment| attachment.number),
+            size_bytes: route.size_bytes,
+            waiting_requests: self.waiting.load(SeqCst),
+            waiting_for_medium: self.waiting_for_medium.load(SeqCst) > 0,
+            retained_bytes: attachment.map_or(0, |attachment| attachment.retained_bytes()),
+            journal: journal.unwrap_or_default(),
+            progress: notes.progress,
+            last_loss: notes.last_loss.clone(),
+        }
+    }
+
+    /// The journal; only called where a route leads to it or a medium is in, and then there is one.
+    pub(crate) fn log(&self) -> &JournalLog {
+        self.log.as_ref().expect("a volume without a journal is failed and routes nowhere")
+    }
+
+    /// Asks the transition table; a refusal names the volume.
+    pub(crate) fn next_state(&self, trigger: Trigger) -> Result<Option<State>, Refusal> {
+        match answer(self.state(), trigger) {
+            Answer::Go(next) => Ok(Some(next)),
+            Answer::Ignore => Ok(None),
+            Answer::Refuse(why, hint) => {
+                let (name, state) = (self.name(), self.state());
+                Err(Refusal::new(format!("volume {name} is {state}: {why}"))
+                    .hint(hint.replace("VOLUME", name)))
+            }
+        }
+    }
+
+    /// Sends requests elsewhere from now on. Only called by whoever holds `stay`.
+    pub(crate) fn set_route(&self, state: State, path: Path) {
+        let now = self.route.load();
+        let (content, size_bytes) = (now.content, now.size_bytes);
+        self.replace_route(Route { state, content, size_bytes, path });
+    }
+
+    pub(crate) fn replace_route(&self, route: Route) {
+        let state = route.state;
+        self.route.store(Arc::new(route));
+        self.states.send_replace(state);
+    }
+
+    /// The path to the journal. Its gate stays the same as long as the journal is in use, so that draining it drains
+    /// whatever is on its way to the journal, whichever route it came by.
+    pub(crate) fn journal_path(&self, under: Option<Arc<Attachment>>) -> Path {
+        let gate = match &self.route.load().path {
+            Path::Journal { gate, .. } => Arc::clone(gate),
+            Path::Medium(_) | Path::Closed => Arc::default(),
+        };
+        Path::Journal { gate, under }
+    }
+
+    /// Whether the attachment is the one that requests go to now.
+    pub(crate) fn is_current(&self, attachment: &Arc<Attachment>) -> bool {
+        self.route.load().attachment().is_some_and(|current| Arc::ptr_eq(current, attachment))
+    }
+
+    /// Goes to `Failed`: the journal is broken, and nothing may pretend otherwise. The medium is let go.
+    pub(crate) fn fail(self: &Arc<Self>, why: &str) {
+        let (volume, why) = (Arc::clone(self), why.to_owned());
+        tokio::spawn(async move {
+            let mut stay = volume.stay.lock().await;
+            volume.fail_now(&mut stay, &why);
+        });
+    }
+
+    /// The same for whoever holds `stay`.
+    pub(crate) fn fail_now(&self, stay: &mut Stay, why: &str) {
+        if !matches!(self.next_state(Trigger::JournalFailed), Ok(Some(State::Failed))) {
+            return;
+        }
+        let route = self.route.load_full();
+        if let Some(attachment) = route.attachment() {
+            drop(attachment.fence());
+            attachment.leave_bay();
+            stay.left_behind.extend(attachment.departure());
+        }
+        self.set_route(State::Failed, Path::Closed);
+        self.notes.lock().last_loss = Some(why.to_owned());
+        self.event(
+            EventKind::Failed,
+            format!("the journal is broken, every request fails now: {why}"),
+        );
+    }
+
+    pub(crate) fn event(&self, kind: EventKind, text: impl Into<String>) {
+        self.around.events.record(self.name(), kind, text);
+    }
+
+    pub(crate) fn set_progress(&self, progress: Option<Progress>) {
+        self.notes.lock().progress = progress;
+    }
+
+    /// Changes what is on stable storage about the volume.
+    pub(crate) async fn update_record(
+        &self,
+        change: impl FnOnce(&mut VolumeRecord),
+    ) -> Result<(), Refusal> {
+        let mut record = self.record.lock().await;
+        let mut next = record.clone();
+        change(&mut next);
+        if next == *record {
+            return Ok(());
+        }
+        self.save(&next).await?;
+        *record = next;
+        Ok(())
+    }
+
+    /// The same where going on is better than stopping: where it cannot be saved, a restart finds the earlier state,
+    /// which is safe, since the journal is replayed in any case.
+    pub(crate) async fn update_record_or_warn(&self, change: impl FnOnce(&mut VolumeRecord)) {
+        let mut record = self.record.lock().await;
+        change(&mut record);
+        if let Err(refusal) = self.save(&record).await {
+            self.event(EventKind::Warning, refusal.to_string());
+        }
+    }
+
+    async fn save(&self, record: &VolumeRecord) -> Result<(), Refusal> {
+        let (records, copy) = (Arc::clone(&self.around.records), record.clone());
+        blocking(move || records.save(&copy)).await.map_err(|error| {
+            Refusal::new(format!("cannot record the state of volume {}: {error}", record.name))
+                .hint("make room in the state directory, or make it writable")
+        })
+    }
+
+    /// Gains space in the journal, in the background, until enough is gained.
+    pub(crate) fn reclaim_soon(self: &Arc<Self>) {
+        if self.reclaim_is_running.swap(true, SeqCst) {
+            return;
+        }
+        let volume = Arc::clone(self);
+        tokio::spawn(async move {
+            let log = volume.log();
+            let mut step = Ok(());
+            while step.is_ok() && log.wants_reclaim() {
+                step = log.reclaim_step().await;
+            }
+            volume.reclaim_is_running.store(false, SeqCst);
+            if let Err(error) = step {
+                volume.fail(&with_sources(&error));
+            }
+        });
+    }
+
+    /// Waits until requests go elsewhere than by `seen`.
+    pub(crate) async fn routed_elsewhere(&self, seen: &Arc<Route>) {
+        let mut states = self.states.subscribe();
+        while Arc::ptr_eq(&self.route.load(), seen) {
+            // The sender is the volume's own, so this only ends by a change.
+            let _ = states.changed().await;
+        }
+    }
+}
