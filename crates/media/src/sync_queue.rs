@@ -83,7 +83,7 @@ impl SyncQueue {
     pub(crate) async fn sync(self: Arc<Self>) -> Result<()> {
         let (answer, outcome) = oneshot::channel();
         if self.enter(answer)? {
-            let round = Round::new(Arc::clone(&self));
+            let mut round = Round::new(Arc::clone(&self));
             drop(tokio::task::spawn_blocking(move || round.run()));
         }
         match outcome.await {
@@ -154,7 +154,7 @@ impl Round {
         Self { queue, batch: Vec::new(), end: RoundEnd::NotReached }
     }
 
-    fn run(mut self) {
+    fn run(&mut self) {
         while let Some(batch) = self.queue.next_batch() {
             self.batch = batch;
             let outcome = (self.queue.sync)();
