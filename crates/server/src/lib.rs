@@ -1,1 +1,30 @@
-//! Placeholder.
+//! Sockets to NBD to block devices: sessions, on tokio.
+//!
+//! This crate knows no volumes, no media and no configuration. It takes the exports from whoever implements
+//! [`Exports`], the protocol from `hotbay-nbd`, and gives each request to a `hotbay_block::Device`.
+//!
+//! * [`Server`]: binds addresses, accepts connections, stops in order.
+//! * [`Sessions`]: who is connected to what, for a status.
+//! * `session`: the one loop between a socket and a device; start at its design note.
+//! * [`client`]: an NBD client of the same make, for tests and demonstrations.
+
+mod address;
+pub mod client;
+mod errno;
+mod error;
+mod exports;
+mod limits;
+mod listener;
+mod negotiation;
+mod server;
+mod session;
+mod sessions;
+mod socket_file;
+
+pub use address::{ListenAddress, ParseAddressError};
+pub use error::BindError;
+pub use exports::{Exports, OpenedExport};
+pub use hotbay_nbd::ExportDescription;
+pub use limits::Limits;
+pub use server::Server;
+pub use sessions::Sessions;

@@ -1,0 +1,81 @@
+//! What a server serves.
+
+use std::fmt;
+use std::sync::Arc;
+
+use hotbay_block::{Device, DeviceInfo};
+use hotbay_nbd::limits::PAYLOAD_BYTES_MAX;
+use hotbay_nbd::{BlockSizes, Export, ExportDescription, TransmissionFlags};
+
+/// Where a server finds its exports. Asked once for each negotiation, from any task; must not wait.
+pub trait Exports: Send + Sync {
+    /// The exports that clients may see.
+    fn list(&self) -> Vec<ExportDescription>;
+
+    /// The export of this name; of the default one where the name is empty; `None` where there is none.
+    fn open(&self, name: &str) -> Option<OpenedExport>;
+}
+
+/// An export that a client has asked for.
+#[derive(Clone)]
+pub struct OpenedExport {
+    /// The name that it is known by, also where it was asked for by the empty one.
+    pub name: String,
+    /// For people; may be empty.
+    pub description: String,
+    /// What holds its blocks. Kept until the session has ended.
+    pub device: Arc<dyn Device>,
+}
+
+impl fmt::Debug for OpenedExport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenedExport").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// [`Exports`] as the negotiation sees them.
+pub(crate) struct Negotiable<'a>(pub(crate) &'a dyn Exports);
+
+impl hotbay_nbd::Exports for Negotiable<'_> {
+    type Opened = Arc<dyn Device>;
+
+    fn list(&self) -> Vec<ExportDescription> {
+        self.0.list()
+    }
+
+    fn open(&self, name: &str) -> Option<(Export, Self::Opened)> {
+        let OpenedExport { name, description, device } = self.0.open(name)?;
+        let info = device.info();
+        let export = Export {
+            name,
+            description,
+            size_bytes: info.size_bytes,
+            flags: flags(info),
+            block_sizes: block_sizes(info),
+        };
+        Some((export, device))
+    }
+}
+
+/// What a device can do, as a client is told.
+///
+/// CAN_MULTI_CONN always: a device's flush covers every change that was answered before it, on whichever
+/// session. A read-only export offers nothing that changes it.
+const fn flags(info: DeviceInfo) -> TransmissionFlags {
+    let changes = TransmissionFlags::SEND_FUA
+        .with(TransmissionFlags::SEND_TRIM)
+        .with(TransmissionFlags::SEND_WRITE_ZEROES);
+    TransmissionFlags::HAS_FLAGS
+        .with(TransmissionFlags::SEND_FLUSH)
+        .with(TransmissionFlags::SEND_CACHE)
+        .with(TransmissionFlags::CAN_MULTI_CONN)
+        .with_if(info.rotational, TransmissionFlags::ROTATIONAL)
+        .with_if(info.read_only, TransmissionFlags::READ_ONLY)
+        .with_if(!info.read_only, changes)
+}
+
+/// Any alignment is accepted. The protocol wants the preferred size to be a power of two of at least 512.
+fn block_sizes(info: DeviceInfo) -> BlockSizes {
+    let preferred = info.preferred_block_bytes.clamp(512, PAYLOAD_BYTES_MAX).next_power_of_two();
+    BlockSizes { minimum: 1, preferred, maximum: PAYLOAD_BYTES_MAX }
+}

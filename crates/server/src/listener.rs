@@ -1,0 +1,170 @@
+//! The sockets that a server listens on, and the connections that come from them.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use rustix::net::sockopt;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use crate::socket_file::{Refused, SocketFile};
+use crate::{BindError, ListenAddress};
+
+/// What the system may hold of a Unix connection's replies, in bytes: enough for a long read in one go.
+const UNIX_SEND_BYTES: usize = 1 << 20;
+
+/// A socket that is listened on.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    /// Where, with the port that the system chose.
+    pub(crate) address: ListenAddress,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Unix(UnixListener, #[expect(dead_code, reason = "removes the file when dropped")] SocketFile),
+    Tcp(TcpListener),
+}
+
+impl Listener {
+    /// Listens.
+    pub(crate) async fn bind(address: &ListenAddress) -> Result<Self, BindError> {
+        match address {
+            ListenAddress::Unix(path) => SocketFile::listen(path)
+                .and_then(|(listener, file)| Ok((UnixListener::from_std(listener)?, file)))
+                .map(|(listener, file)| Self {
+                    address: address.clone(),
+                    kind: Kind::Unix(listener, file),
+                })
+                .map_err(|refused| Self::refused(address, refused)),
+            ListenAddress::Tcp { host, port } => {
+                let bound = TcpListener::bind((host.as_str(), *port)).await;
+                let with_port = bound.and_then(|listener| {
+                    let port = listener.local_addr()?.port();
+                    Ok((listener, ListenAddress::Tcp { host: host.clone(), port }))
+                });
+                match with_port {
+                    Ok((listener, address)) => Ok(Self { address, kind: Kind::Tcp(listener) }),
+                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                        Err(Self::refused(address, Refused::InUse))
+                    }
+                    Err(error) => Err(Self::refused(address, Refused::Io(error))),
+                }
+            }
+        }
+    }
+
+    fn refused(address: &ListenAddress, refused: Refused) -> BindError {
+        let address = address.clone();
+        match refused {
+            Refused::InUse => BindError::InUse { address },
+            Refused::NotASocket => BindError::NotASocket { address },
+            Refused::Io(source) => BindError::Io { address, source },
+        }
+    }
+
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Connection>> {
+        match &self.kind {
+            Kind::Unix(listener, _) => listener.poll_accept(context).map_ok(|(stream, _)| {
+                widen(&stream);
+                Connection::Unix(stream)
+            }),
+            Kind::Tcp(listener) => listener.poll_accept(context).map_ok(|(stream, _)| {
+                prepare(&stream);
+                Connection::Tcp(stream)
+            }),
+        }
+    }
+}
+
+/// The next connection from any of them. Safe to drop: no connection is lost by it.
+pub(crate) async fn accept(listeners: &[Listener]) -> io::Result<Connection> {
+    poll_fn(|context| {
+        let ready = listeners.iter().map(|listener| listener.poll_accept(context));
+        ready.into_iter().find(Poll::is_ready).unwrap_or(Poll::Pending)
+    })
+    .await
+}
+
+/// A failure here costs speed alone.
+fn widen(stream: &UnixStream) {
+    if sockopt::set_socket_send_buffer_size_force(stream, UNIX_SEND_BYTES).is_err() {
+        // Without the privilege, as much as the system gives everybody.
+        let _ = sockopt::set_socket_send_buffer_size(stream, UNIX_SEND_BYTES);
+    }
+}
+
+/// Replies are written whole, so Nagle's algorithm could only delay them; keepalive finds clients that are gone
+/// without a word.
+fn prepare(stream: &TcpStream) {
+    let set =
+        stream.set_nodelay(true).and_then(|()| Ok(sockopt::set_socket_keepalive(stream, true)?));
+    if let Err(error) = set {
+        tracing::debug!(%error, "cannot set the options of a connection");
+    }
+}
+
+/// A connection of either kind.
+#[derive(Debug)]
+pub(crate) enum Connection {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Unix(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}

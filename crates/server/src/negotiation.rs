@@ -1,0 +1,72 @@
+//! The negotiation with one client: bytes between a socket and `hotbay_nbd::ServerHandshake`.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use hotbay_block::Device;
+use hotbay_nbd::{Chosen, HandshakeError, ServerHandshake, Step};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::exports::{Exports, Negotiable};
+
+/// Bytes received at once. With the bound on an option's data it bounds what a client can make this hold.
+const RECEIVE_BYTES: usize = 4096;
+
+/// What a client and this server have agreed upon.
+pub(crate) struct Agreed {
+    pub(crate) chosen: Chosen<Arc<dyn Device>>,
+    /// What the client sent behind it.
+    pub(crate) received: BytesMut,
+}
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NegotiationError {
+    #[error("the client has closed the connection")]
+    Closed,
+    #[error("the connection is lost")]
+    Lost(#[from] io::Error),
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+}
+
+/// Negotiates; `None` where the client wants no session. Has no deadline of its own.
+pub(crate) async fn negotiate<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    exports: &dyn Exports,
+) -> Result<Option<Agreed>, NegotiationError> {
+    let exports = Negotiable(exports);
+    let mut handshake = ServerHandshake::default();
+    let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
+    loop {
+        let step = handshake.advance(&mut input, &mut output, &exports)?;
+        if matches!(step, Step::Aborted) {
+            // The client may close without waiting for the answer.
+            let _ = stream.write_all_buf(&mut output).await;
+            return Ok(None);
+        }
+        stream.write_all_buf(&mut output).await?;
+        match step {
+            Step::Send | Step::Aborted => {}
+            Step::Receive => receive(stream, &mut input).await?,
+            Step::Transmit(chosen) => {
+                stream.flush().await?;
+                return Ok(Some(Agreed { chosen, received: input }));
+            }
+        }
+    }
+}
+
+async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    input: &mut BytesMut,
+) -> Result<(), NegotiationError> {
+    stream.flush().await?;
+    input.reserve(RECEIVE_BYTES);
+    let mut room = bytes::BufMut::limit(input, RECEIVE_BYTES);
+    match stream.read_buf(&mut room).await? {
+        0 => Err(NegotiationError::Closed),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,236 @@
+//! The server: listens, accepts, starts sessions, stops in order.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::listener::{self, Connection, Listener};
+use crate::negotiation::{Agreed, NegotiationError, negotiate};
+use crate::session::{self, End};
+use crate::{BindError, Exports, Limits, ListenAddress, Sessions};
+
+/// How long to leave a system alone that cannot accept, for want of descriptors, for example.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a client may take to close its side after the last reply.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A server that listens already. Dropping it closes its sockets and removes their files.
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<Listener>,
+    context: Context,
+}
+
+/// What each connection needs.
+#[derive(Clone)]
+struct Context {
+    exports: Arc<dyn Exports>,
+    limits: Limits,
+    sessions: Sessions,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Listens on each of the addresses. Clients can connect from now on, and wait for [`Server::run`].
+    ///
+    /// # Errors
+    /// Where one address cannot be listened on; then none is.
+    pub async fn bind(
+        addresses: &[ListenAddress],
+        exports: Arc<dyn Exports>,
+        limits: Limits,
+    ) -> Result<Self, BindError> {
+        let mut listeners = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            listeners.push(Listener::bind(address).await?);
+        }
+        let context = Context { exports, limits, sessions: Sessions::default() };
+        Ok(Self { listeners, context })
+    }
+
+    /// Where it listens, in the order given, with the ports that the system chose.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<ListenAddress> {
+        self.listeners.iter().map(|listener| listener.address.clone()).collect()
+    }
+
+    /// Who is connected to what, now and later.
+    #[must_use]
+    pub fn sessions(&self) -> Sessions {
+        self.context.sessions.clone()
+    }
+
+    /// Serves until `shutdown` completes, and then stops: the sockets are closed and their files removed, each
+    /// session takes no more requests, answers what is in flight, and is closed. Returns when all have
+    /// ended, or after [`Limits::stop_deadline`].
+    ///
+    /// A request that a client has sent and the session has not taken gets no answer, so that a client which
+    /// reconnects sends it again, where an error would have been taken for the request's end.
+    ///
+    /// Dropping the future ends all sessions as they stand.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { listeners, context } = self;
+        let deadline = context.limits.stop_deadline;
+        let (stop, stopping) = watch::channel(());
+        let mut tasks = JoinSet::new();
+        tokio::select! {
+            () = shutdown => {}
+            () = accept_all(&listeners, &context, &stopping, &mut tasks) => {}
+        }
+        drop(listeners);
+        drop(stop);
+        if timeout(deadline, finish_all(&mut tasks)).await.is_err() {
+            tracing::warn!(
+                sessions = tasks.len(),
+                "sessions are cut off: they did not end in time"
+            );
+        }
+    }
+}
+
+/// Accepts connections and starts a task for each. Never ends by itself.
+async fn accept_all(
+    listeners: &[Listener],
+    context: &Context,
+    stopping: &watch::Receiver<()>,
+    tasks: &mut JoinSet<()>,
+) {
+    let permits = Arc::new(Semaphore::new(context.limits.connections.max(1)));
+    loop {
+        let next = pin!(next_connection(listeners, &permits));
+        let (connection, permit) = tokio::select! {
+            next = next => next,
+            Some(ended) = tasks.join_next() => {
+                note_end(ended);
+                continue;
+            }
+        };
+        tasks.spawn(attend(connection, context.clone(), stopping.clone(), permit));
+    }
+}
+
+/// The permit comes first, so that what cannot be served stays in the system's backlog.
+async fn next_connection(
+    listeners: &[Listener],
+    permits: &Arc<Semaphore>,
+) -> (Connection, OwnedSemaphorePermit) {
+    let permit = Arc::clone(permits).acquire_owned().await.expect("the permits are never closed");
+    loop {
+        match listener::accept(listeners).await {
+            Ok(connection) => return (connection, permit),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn finish_all(tasks: &mut JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        note_end(ended);
+    }
+}
+
+fn note_end(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a session ended by a bug");
+    }
+}
+
+/// One connection, from its first byte to its last.
+async fn attend(
+    mut connection: Connection,
+    context: Context,
+    stopping: watch::Receiver<()>,
+    _permit: OwnedSemaphorePermit,
+) {
+    if let Some(agreed) = agree(&mut connection, &context, stopping.clone()).await {
+        let end = converse(&mut connection, agreed, &context, stopping).await;
+        if !matches!(end, End::Lost(_) | End::Closed { .. }) {
+            linger(&mut connection).await;
+        }
+    }
+}
+
+/// Negotiates, within the deadline and until the server is stopped.
+async fn agree<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    context: &Context,
+    stopping: watch::Receiver<()>,
+) -> Option<Agreed> {
+    let negotiation = negotiate(stream, &*context.exports);
+    let result = tokio::select! {
+        result = timeout(context.limits.handshake_deadline, negotiation) => result,
+        () = stopped(stopping) => return None,
+    };
+    match result {
+        Ok(Ok(agreed)) => return agreed,
+        Ok(Err(NegotiationError::Closed)) => tracing::debug!("a client left before a session"),
+        Ok(Err(error)) => tracing::warn!(error = chain(&error), "a negotiation failed"),
+        Err(_) => tracing::warn!("a client did not negotiate in time"),
+    }
+    None
+}
+
+/// Runs the session that was agreed upon.
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    Agreed { chosen, received }: Agreed,
+    context: &Context,
+    stopping: watch::Receiver<()>,
+) -> End {
+    let export = chosen.export.name;
+    let _entered = context.sessions.enter(&export);
+    tracing::info!(export, "a session begins");
+    let end =
+        session::serve(stream, received, chosen.opened, &context.limits, stopped(stopping)).await;
+    match &end {
+        End::Disconnected | End::Exchanged | End::Stopped => {
+            tracing::info!(export, reason = %end, "a session ends");
+        }
+        End::Closed { .. } | End::Lost(_) | End::OutOfStep(_) => {
+            tracing::warn!(export, reason = chain(&end), "a session ends");
+        }
+    }
+    end
+}
+
+/// Ends with the server's `run`: its side of the channel carries nothing and is dropped.
+async fn stopped(mut stopping: watch::Receiver<()>) {
+    while stopping.changed().await.is_ok() {}
+}
+
+/// Lets the client take the last replies: a connection that is closed with bytes unread is reset, and a reset
+/// overtakes what was sent before it.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
+    let drain = async {
+        stream.shutdown().await?;
+        let mut ignored = [0; 4096];
+        while stream.read(&mut ignored).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    let _ = timeout(LINGER, drain).await;
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        line = format!("{line}: {source}");
+        next = source.source();
+    }
+    line
+}

@@ -1,0 +1,88 @@
+//! Requests that the device has not answered yet.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_util::stream::{FuturesUnordered, Stream};
+use hotbay_block::{BoxFuture, Reply};
+use hotbay_nbd::Cookie;
+
+/// What the answer to a request has to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Awaited {
+    /// The client's mark of the request.
+    pub(super) cookie: Cookie,
+    /// The bytes that a READ is answered with; `None` for any other request.
+    pub(super) data_bytes: Option<u32>,
+    /// The bytes that it carries, in either direction.
+    pub(super) carried_bytes: usize,
+}
+
+/// A request and its answer.
+pub(super) struct Answered {
+    pub(super) awaited: Awaited,
+    pub(super) result: hotbay_block::Result<Reply>,
+}
+
+/// All of them. Dropping it drops their futures: it is to be driven until it is empty.
+#[derive(Debug, Default)]
+pub(super) struct InFlight {
+    futures: FuturesUnordered<Execution>,
+    carried_bytes: usize,
+}
+
+impl InFlight {
+    /// Adds a request. Its future is polled first with the next [`Self::poll_answered`].
+    pub(super) fn push(
+        &mut self,
+        awaited: Awaited,
+        future: BoxFuture<'static, hotbay_block::Result<Reply>>,
+    ) {
+        self.carried_bytes += awaited.carried_bytes;
+        self.futures.push(Execution { awaited, future });
+    }
+
+    /// The next answer; `None` where there are no requests.
+    pub(super) fn poll_answered(&mut self, context: &mut Context<'_>) -> Poll<Option<Answered>> {
+        if self.futures.is_empty() {
+            return Poll::Ready(None);
+        }
+        let answered = ready!(Pin::new(&mut self.futures).poll_next(context));
+        if let Some(answered) = &answered {
+            self.carried_bytes -= answered.awaited.carried_bytes;
+        }
+        Poll::Ready(answered)
+    }
+
+    /// The number of requests.
+    pub(super) fn len(&self) -> usize {
+        self.futures.len()
+    }
+
+    /// The bytes that they carry.
+    pub(super) const fn carried_bytes(&self) -> usize {
+        self.carried_bytes
+    }
+}
+
+/// One request under way.
+struct Execution {
+    awaited: Awaited,
+    future: BoxFuture<'static, hotbay_block::Result<Reply>>,
+}
+
+impl std::fmt::Debug for Execution {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.awaited.fmt(f)
+    }
+}
+
+impl Future for Execution {
+    type Output = Answered;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answered> {
+        let result = ready!(self.future.as_mut().poll(context));
+        Poll::Ready(Answered { awaited: self.awaited, result })
+    }
+}

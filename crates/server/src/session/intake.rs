@@ -1,0 +1,173 @@
+//! Bytes from the client, and the requests in them.
+//!
+//! The bytes of a WRITE stay where they were received; those of a long one are received into one buffer that was
+//! reserved for it. What is refused is dropped as it comes.
+
+use bytes::buf::Limit;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use hotbay_nbd::limits::DRAIN_BYTES_MAX;
+use hotbay_nbd::{Command, Cookie, ErrorNumber, RequestHeader, WrongMagic};
+
+/// The bytes received at once, but for the payload of a long WRITE.
+const RECEIVE_BYTES: usize = 64 << 10;
+/// With less room than this a receive is not worth its system call.
+const RECEIVE_BYTES_LEAST: usize = 16 << 10;
+
+/// What was received and has not been taken yet.
+#[derive(Debug)]
+pub(super) struct Intake {
+    buffer: BytesMut,
+    expected: Expected,
+}
+
+/// What the next bytes are.
+#[derive(Debug)]
+enum Expected {
+    Header,
+    /// The payload of a WRITE that was admitted.
+    Payload(RequestHeader),
+    /// `left` bytes of a WRITE that is refused.
+    Refused {
+        cookie: Cookie,
+        error: ErrorNumber,
+        left: usize,
+    },
+}
+
+/// What is next.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// A request, with its payload where it is a WRITE.
+    Request(RequestHeader, Bytes),
+    /// A request that is wrong whatever the device; its payload has been dropped.
+    Refused(Cookie, ErrorNumber),
+    /// The client wants no more.
+    Disconnect,
+    /// More must be received.
+    Incomplete,
+    /// The next request was not admitted; it is still there.
+    NotAdmitted,
+}
+
+/// Why nothing that follows can be understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum OutOfStep {
+    #[error(transparent)]
+    Magic(#[from] WrongMagic),
+    #[error("a WRITE of {0} bytes is too long even to be refused")]
+    Endless(u32),
+}
+
+impl Intake {
+    /// Begins with bytes that were received already.
+    pub(super) const fn new(received: BytesMut) -> Self {
+        Self { buffer: received, expected: Expected::Header }
+    }
+
+    /// Takes the next request, if it is there in full and `admits` agrees. Asked once for each request that
+    /// is given to the device, before its payload is waited for.
+    pub(super) fn next(
+        &mut self,
+        admits: impl FnOnce(&RequestHeader) -> bool,
+    ) -> Result<Next, OutOfStep> {
+        if matches!(self.expected, Expected::Header)
+            && let Some(next) = self.take_header(admits)?
+        {
+            return Ok(next);
+        }
+        Ok(match &mut self.expected {
+            Expected::Header => Next::Incomplete,
+            Expected::Payload(header) => {
+                let header = *header;
+                let length = bytes_of(&header);
+                if self.buffer.len() < length {
+                    return Ok(Next::Incomplete);
+                }
+                self.expected = Expected::Header;
+                Next::Request(header, self.buffer.split_to(length).freeze())
+            }
+            Expected::Refused { cookie, error, left } => {
+                let dropped = self.buffer.len().min(*left);
+                self.buffer.advance(dropped);
+                *left -= dropped;
+                if *left > 0 {
+                    return Ok(Next::Incomplete);
+                }
+                let refused = Next::Refused(*cookie, *error);
+                self.expected = Expected::Header;
+                refused
+            }
+        })
+    }
+
+    /// Takes a header. Gives what is next where that has no payload, else sets what is expected.
+    fn take_header(
+        &mut self,
+        admits: impl FnOnce(&RequestHeader) -> bool,
+    ) -> Result<Option<Next>, OutOfStep> {
+        let Some(header) = RequestHeader::decode(&mut self.buffer.as_ref())? else {
+            return Ok(Some(Next::Incomplete));
+        };
+        if header.payload_bytes() > DRAIN_BYTES_MAX {
+            return Err(OutOfStep::Endless(header.length));
+        }
+        if header.command == Command::Disconnect {
+            return Ok(Some(Next::Disconnect));
+        }
+        if !admits(&header) {
+            return Ok(Some(Next::NotAdmitted));
+        }
+        self.buffer.advance(RequestHeader::BYTES);
+        match header.refusal() {
+            Some(error) => {
+                let (cookie, left) = (header.cookie, bytes_of(&header));
+                self.expected = Expected::Refused { cookie, error, left };
+            }
+            None if header.payload_bytes() > 0 => self.expected = Expected::Payload(header),
+            None => return Ok(Some(Next::Request(header, Bytes::new()))),
+        }
+        Ok(None)
+    }
+
+    /// The bytes of the WRITE whose payload is being received; 0 where there is none.
+    pub(super) fn bytes_expected(&self) -> usize {
+        match &self.expected {
+            Expected::Payload(header) => bytes_of(header),
+            _ => 0,
+        }
+    }
+
+    /// Where to receive to. A payload that is longer than a usual receive gets room for itself and nothing
+    /// else, so that what comes behind it never has to be moved.
+    pub(super) fn room(&mut self) -> Limit<&mut BytesMut> {
+        let missing = self.bytes_expected().saturating_sub(self.buffer.len());
+        let most = missing.max(RECEIVE_BYTES);
+        let room = self.buffer.capacity() - self.buffer.len();
+        if room < missing.max(RECEIVE_BYTES_LEAST) {
+            self.buffer.reserve(most);
+        }
+        (&mut self.buffer).limit(most)
+    }
+
+    /// Whether a request has begun and is not there in full.
+    pub(super) fn is_amid_request(&self) -> bool {
+        !self.buffer.is_empty() || !matches!(self.expected, Expected::Header)
+    }
+
+    /// Whether it keeps memory.
+    pub(super) fn holds_memory(&self) -> bool {
+        self.buffer.capacity() > 0
+    }
+
+    /// Lets go of memory that is not in use.
+    pub(super) fn release(&mut self) {
+        if !self.is_amid_request() {
+            self.buffer = BytesMut::new();
+        }
+    }
+}
+
+/// The payload of a request in memory.
+fn bytes_of(header: &RequestHeader) -> usize {
+    usize::try_from(header.payload_bytes()).expect("a size in memory has 32 bits or more")
+}

@@ -1,0 +1,392 @@
+//! The loop between one socket and one device, after the negotiation.
+//!
+//! One task, one loop, no queue to another task: what the device can answer at once is received, carried out and
+//! answered without a hand-over. Each round
+//!
+//! 1. receives once, unless a limit is reached;
+//! 2. gives the device every request that is there in full. What is answered at once becomes a reply; what is
+//!    not goes among the requests in flight;
+//! 3. polls the requests in flight, so that each is polled right after it was given to the device;
+//! 4. sends all replies with one write,
+//!
+//! until a round changes nothing. What must hold:
+//!
+//! * **The requests in flight are polled whatever the socket does.** They may hold a pass through a volume's
+//!   gate, so that a client which does not read its replies must not keep them from their end. So the loop
+//!   is one `poll`, in which nothing is awaited.
+//! * **Every request given to the device is driven to its end**, also when the client is gone: see
+//!   [`Device`](hotbay_block::Device) about futures that are dropped. Replies are then thrown away.
+//! * **What a client can make the session hold is bounded** by [`Limits`]. At a limit the session stops taking
+//!   requests and stops receiving: back-pressure by the socket.
+//! * **An answer is the device's real one**, also for what is in flight when the session is to close.
+//!
+//! Replies go out in the order in which the device answers. A flush waits for nothing here: the device knows what
+//! it has to cover.
+
+mod arena;
+mod in_flight;
+mod intake;
+mod replies;
+mod requests;
+mod rest;
+
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{FuturesUnordered, Stream};
+use hotbay_block::{BoxFuture, Checked, Device, Execution, Payload, Reply};
+use hotbay_nbd::{ErrorNumber, RequestHeader};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+
+use self::arena::Arena;
+use self::in_flight::{Answered, Awaited, InFlight};
+use self::intake::{Intake, Next, OutOfStep};
+use self::replies::{PIECES_MAX, Replies};
+use self::rest::Rest;
+use crate::{Limits, errno};
+
+/// After this many bytes of replies they are sent before more requests are taken: they are still in the
+/// processor's cache, and the client has something to do.
+const BATCH_BYTES: usize = 256 << 10;
+
+/// Why a session has ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum End {
+    /// The client said so.
+    #[error("the client has disconnected")]
+    Disconnected,
+    /// The client closed the connection without saying so.
+    #[error("the client has closed the connection{}", if *amid_request { " amid a request" } else { "" })]
+    Closed { amid_request: bool },
+    /// The connection broke.
+    #[error("the connection is lost")]
+    Lost(#[source] io::Error),
+    /// What the client sent made no sense.
+    #[error(transparent)]
+    OutOfStep(#[from] OutOfStep),
+    /// The device has another content now.
+    #[error("the content of the export was exchanged")]
+    Exchanged,
+    /// The server is being stopped.
+    #[error("the server is being stopped")]
+    Stopped,
+}
+
+/// Serves `device` to the client behind `stream` until one of them, or `stopped`, ends it.
+///
+/// Returns when every request that was taken has been answered by the device, and the answers have been
+/// sent, if the client still takes them. Dropping the future drops requests in flight: only for a server that
+/// has run out of time.
+pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    received: BytesMut,
+    device: Arc<dyn Device>,
+    limits: &Limits,
+    stopped: impl Future<Output = ()> + Send + 'static,
+) -> End {
+    let exchanged = device.exchanged();
+    let stops = FuturesUnordered::new();
+    stops.push(stop(exchanged, End::Exchanged));
+    stops.push(stop(stopped, End::Stopped));
+    let mut session = Session {
+        stream,
+        device: Checked::new(device),
+        limits,
+        stops,
+        intake: Intake::new(received),
+        // Bytes that came behind the negotiation are requests already.
+        waits_for: WaitsFor::Turn,
+        arena: Arena::default(),
+        in_flight: InFlight::default(),
+        replies: Replies::default(),
+        unflushed: false,
+        phase: Phase::Open,
+        rest: Rest::default(),
+    };
+    poll_fn(|context| session.poll(context)).await
+}
+
+fn stop(when: impl Future<Output = ()> + Send + 'static, end: End) -> BoxFuture<'static, End> {
+    Box::pin(async {
+        when.await;
+        end
+    })
+}
+
+/// Where a session stands.
+#[derive(Debug)]
+enum Phase {
+    /// Requests are taken.
+    Open,
+    /// No more requests are taken; what is in flight is answered.
+    Finishing(End),
+    /// As `Finishing`, but nobody takes the replies any more.
+    Discarding(End),
+}
+
+/// What the next request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WaitsFor {
+    /// The client, to send more.
+    Bytes,
+    /// Replies, to be sent, or requests, to be answered: a limit is reached.
+    Room,
+    /// The next round.
+    Turn,
+}
+
+struct Session<'a, S> {
+    stream: &'a mut S,
+    device: Checked<Arc<dyn Device>>,
+    limits: &'a Limits,
+    /// What closes the session from this side.
+    stops: FuturesUnordered<BoxFuture<'static, End>>,
+    intake: Intake,
+    waits_for: WaitsFor,
+    arena: Arena,
+    in_flight: InFlight,
+    replies: Replies,
+    /// Whether bytes were written that the stream may still hold back.
+    unflushed: bool,
+    phase: Phase,
+    rest: Rest,
+}
+
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
+        self.poll_stops(context);
+        loop {
+            let received = self.poll_receive(context);
+            let taken = self.take_requests();
+            let answered = self.poll_in_flight(context);
+            let sent = self.poll_send(context);
+            if self.is_over() {
+                return Poll::Ready(self.end());
+            }
+            if !(received || taken || answered || sent) {
+                self.poll_rest(context);
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn poll_stops(&mut self, context: &mut Context<'_>) {
+        if let Poll::Ready(Some(end)) = Pin::new(&mut self.stops).poll_next(context) {
+            self.finish(end);
+        }
+    }
+
+    /// Receives once; whether anything came.
+    fn poll_receive(&mut self, context: &mut Context<'_>) -> bool {
+        if self.waits_for != WaitsFor::Bytes || !matches!(self.phase, Phase::Open) {
+            return false;
+        }
+        let received = {
+            let mut room = self.intake.room();
+            let receive = pin!(self.stream.read_buf(&mut room));
+            receive.poll(context)
+        };
+        match received {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(0)) => {
+                let amid_request = self.intake.is_amid_request();
+                self.finish(End::Closed { amid_request });
+            }
+            Poll::Ready(Ok(_)) => {
+                self.waits_for = WaitsFor::Turn;
+                self.rest.note_work();
+            }
+            Poll::Ready(Err(error)) => self.discard(End::Lost(error)),
+        }
+        true
+    }
+
+    /// Gives the device the requests that are there in full, up to the limits and to one batch of replies;
+    /// whether there was one.
+    fn take_requests(&mut self) -> bool {
+        if self.waits_for == WaitsFor::Bytes || !matches!(self.phase, Phase::Open) {
+            return false;
+        }
+        let batch_end = self.replies.bytes() + BATCH_BYTES;
+        let mut any = false;
+        while self.replies.bytes() < batch_end {
+            let load = self.load();
+            match self.intake.next(|header| load.admits(header)) {
+                Ok(Next::Request(header, data)) => self.execute(&header, data),
+                Ok(Next::Refused(cookie, error)) => self.replies.push(cookie, Err(error)),
+                Ok(Next::Incomplete) => {
+                    self.waits_for = WaitsFor::Bytes;
+                    return any;
+                }
+                Ok(Next::NotAdmitted) => {
+                    self.waits_for = WaitsFor::Room;
+                    return any;
+                }
+                Ok(Next::Disconnect) => {
+                    self.finish(End::Disconnected);
+                    return true;
+                }
+                Err(error) => {
+                    self.finish(error.into());
+                    return true;
+                }
+            }
+            any = true;
+        }
+        self.waits_for = WaitsFor::Turn;
+        any
+    }
+
+    fn execute(&mut self, header: &RequestHeader, data: Bytes) {
+        let awaited = Awaited {
+            cookie: header.cookie,
+            data_bytes: requests::data_bytes(header),
+            carried_bytes: requests::carried_bytes(header),
+        };
+        match requests::translate(header, data, &mut self.arena) {
+            Ok(request) => match self.device.execute(request) {
+                Execution::Done(result) => self.answer(Answered { awaited, result }),
+                Execution::Later(future) => self.in_flight.push(awaited, future),
+            },
+            Err(error) => self.replies.push(header.cookie, Err(error)),
+        }
+    }
+
+    /// Takes the answers that are there; whether there was one.
+    fn poll_in_flight(&mut self, context: &mut Context<'_>) -> bool {
+        let mut any = false;
+        while let Poll::Ready(Some(answered)) = self.in_flight.poll_answered(context) {
+            self.answer(answered);
+            any = true;
+        }
+        any
+    }
+
+    /// Makes a reply of an answer.
+    fn answer(&mut self, Answered { awaited, result }: Answered) {
+        if matches!(self.phase, Phase::Discarding(_)) {
+            return;
+        }
+        let result = match (result, awaited.data_bytes) {
+            (Ok(Reply::Data(payload)), Some(bytes)) if is_of(&payload, bytes) => Ok(payload),
+            (Ok(Reply::Done), None) => Ok(Payload::default()),
+            (Ok(reply), _) => {
+                // Sent as it is, it would put the client out of step with every later reply.
+                tracing::error!(?awaited, ?reply, "the device broke its contract");
+                Err(ErrorNumber::Io)
+            }
+            (Err(error), _) => {
+                tracing::debug!(?awaited, error = error.with_sources(), "a request failed");
+                Err(errno::of(error.kind()))
+            }
+        };
+        self.replies.push(awaited.cookie, result);
+    }
+
+    /// Sends what waits, as far as the client takes it; whether it took anything.
+    fn poll_send(&mut self, context: &mut Context<'_>) -> bool {
+        let mut any = false;
+        while !self.replies.is_empty() {
+            let mut slices = [IoSlice::new(&[]); PIECES_MAX];
+            let count = self.replies.slices(&mut slices);
+            let slices = slices.get(..count).unwrap_or_default();
+            match Pin::new(&mut *self.stream).poll_write_vectored(context, slices) {
+                Poll::Ready(Ok(0)) => self.discard(End::Lost(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(sent)) => self.replies.advance(sent),
+                Poll::Ready(Err(error)) => self.discard(End::Lost(error)),
+                Poll::Pending => return any,
+            }
+            any = true;
+            self.unflushed = true;
+        }
+        self.poll_flush(context);
+        any
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) {
+        if self.unflushed {
+            match Pin::new(&mut *self.stream).poll_flush(context) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(error)) => self.discard(End::Lost(error)),
+                Poll::Pending => {}
+            }
+        }
+    }
+
+    /// Lets go of memory after a while without work.
+    fn poll_rest(&mut self, context: &mut Context<'_>) {
+        let holds_memory = self.intake.holds_memory() || self.arena.holds_memory();
+        if holds_memory && self.load().is_nothing() && self.rest.poll_due(context).is_ready() {
+            self.intake.release();
+            self.arena.release();
+            self.replies.release();
+        }
+    }
+
+    /// Takes no more requests; keeps to the first reason.
+    fn finish(&mut self, end: End) {
+        if matches!(self.phase, Phase::Open) {
+            self.phase = Phase::Finishing(end);
+        }
+    }
+
+    /// Takes no more requests, and sends no more replies; keeps to the first reason.
+    fn discard(&mut self, end: End) {
+        self.replies.clear();
+        self.unflushed = false;
+        self.finish(end);
+        self.phase = Phase::Discarding(self.end());
+    }
+
+    fn is_over(&self) -> bool {
+        let closing = !matches!(self.phase, Phase::Open);
+        closing && self.load().is_nothing() && !self.unflushed
+    }
+
+    fn end(&mut self) -> End {
+        match std::mem::replace(&mut self.phase, Phase::Open) {
+            Phase::Finishing(end) | Phase::Discarding(end) => end,
+            Phase::Open => End::Stopped,
+        }
+    }
+
+    fn load(&self) -> Load<'a> {
+        Load {
+            limits: self.limits,
+            requests: self.in_flight.len() + self.replies.count(),
+            bytes: self.in_flight.carried_bytes() + self.replies.bytes(),
+        }
+    }
+}
+
+/// What a session holds for its client.
+struct Load<'a> {
+    limits: &'a Limits,
+    requests: usize,
+    bytes: usize,
+}
+
+impl Load<'_> {
+    const fn is_nothing(&self) -> bool {
+        self.requests == 0 && self.bytes == 0
+    }
+
+    /// Whether a request may be added: always, where it is the only one.
+    fn admits(&self, header: &RequestHeader) -> bool {
+        let bytes = self.bytes + requests::carried_bytes(header);
+        self.is_nothing()
+            || self.requests < self.limits.requests_per_session
+                && bytes <= self.limits.bytes_per_session
+    }
+}
+
+fn is_of(payload: &Payload, bytes: u32) -> bool {
+    u32::try_from(payload.len()) == Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests;
