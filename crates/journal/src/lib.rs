@@ -1,1 +1,37 @@
-//! Placeholder.
+//! The on-disk log that takes a volume's writes while its medium is away.
+//!
+//! This crate knows no NBD, no medium and no state of a volume; it has no task, no clock and nothing asynchronous, and
+//! it decides nothing by itself: when to sync, replay or reclaim is up to its caller. Calls that do I/O block.
+//!
+//! * [`Journal`]: an open journal. Appends changes, syncs them, answers what it holds, gives it out for replay.
+//! * [`scan`]: reads a journal and reports; reading never writes. Opening applies the report.
+//! * [`Storage`]: the seam to whatever holds the segments; [`FileStorage`] is a directory.
+//!
+//! `docs/journal-format.md` describes the bytes.
+
+#![warn(clippy::as_conversions, clippy::indexing_slicing)]
+
+mod error;
+mod file_storage;
+mod format;
+mod index;
+mod journal;
+mod reclaim;
+mod record;
+mod recover;
+mod scan;
+mod segment;
+mod sequence;
+mod storage;
+mod writer;
+
+pub use error::{AppendError, Damage, JournalError, OpenError, ScanError};
+pub use file_storage::FileStorage;
+pub use format::VolumeStamp;
+pub use journal::{Change, Content, Journal, LiveExtent, Piece, Settings, Usage};
+pub use reclaim::ReclaimProgress;
+pub use record::Kind;
+pub use recover::{Recovery, RecoveryOutcome};
+pub use scan::{RecordReport, ScanReport, SegmentReport, SegmentStatus, Verdict, scan};
+pub use sequence::Sequence;
+pub use storage::{Access, SegmentFile, Storage};

@@ -1,0 +1,213 @@
+//! Segments as files of a directory: written with `pwritev`, read through a memory map.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, IoSlice};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use memmap2::{Mmap, MmapOptions};
+use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
+use rustix::io::{Errno, pwritev};
+
+use crate::format::{narrow, wide};
+use crate::storage::{Access, SegmentFile, Storage};
+
+/// The most slices that one system call takes (`IOV_MAX` of Linux).
+const SLICES_MAX: usize = 1024;
+/// Zeroes are written in pieces of this many bytes where the file system cannot allocate without writing.
+static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
+const DIRECTORY_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// The segments of one journal in one directory of a local file system.
+#[derive(Debug)]
+pub struct FileStorage {
+    path: PathBuf,
+    directory: File,
+}
+
+impl FileStorage {
+    /// The directory for a journal that is going to be written, created where it is missing (readable to its
+    /// owner only). It is locked against other processes for as long as this value lives.
+    ///
+    /// # Errors
+    /// `WouldBlock` where another process has the journal open; those of the file system.
+    pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        if DirBuilder::new().mode(DIRECTORY_MODE).create(&path).is_ok() {
+            sync_parent(&path)?;
+        }
+        let directory = File::open(&path)?;
+        flock(&directory, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Self { path, directory })
+    }
+
+    /// The directory of a journal that is only read: nothing is created or locked.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn open_to_read(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        let directory = File::open(&path)?;
+        Ok(Self { path, directory })
+    }
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+        _ => File::open(".")?.sync_all(),
+    }
+}
+
+impl Storage for FileStorage {
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            // A name that is not text is not a segment's.
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn create(&self, name: &str, length: u64) -> io::Result<Box<dyn SegmentFile>> {
+        let path = self.path.join(name);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(FILE_MODE)
+            .open(&path)?;
+        match allocate(&file, 0, length).and_then(|()| FileSegment::over(file)) {
+            Ok(segment) => Ok(Box::new(segment)),
+            Err(error) => {
+                // What is left of it is no segment, so failing to remove it costs only space.
+                let _ = fs::remove_file(&path);
+                Err(error)
+            }
+        }
+    }
+
+    fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn SegmentFile>> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(access == Access::Write).open(self.path.join(name))?;
+        Ok(Box::new(FileSegment::over(file)?))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path.join(name))
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        self.directory.sync_all()
+    }
+}
+
+/// Gives the file blocks for `position..end`, so that a later write needs none.
+fn allocate(file: &File, position: u64, end: u64) -> io::Result<()> {
+    match fallocate(file, FallocateFlags::empty(), position, end.saturating_sub(position)) {
+        Ok(()) => Ok(()),
+        Err(Errno::OPNOTSUPP) => write_zeroes(file, position, end),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn write_zeroes(file: &File, mut position: u64, end: u64) -> io::Result<()> {
+    while position < end {
+        let step = end.saturating_sub(position).min(wide(ZEROES.len()));
+        let zeroes = ZEROES.get(..narrow(step)).unwrap_or_default();
+        write_all(file, &[IoSlice::new(zeroes)], position)?;
+        position += step;
+    }
+    Ok(())
+}
+
+/// Writes all slices, however many calls that takes.
+fn write_all(file: &File, slices: &[IoSlice<'_>], mut position: u64) -> io::Result<()> {
+    let mut owned = slices.to_vec();
+    let mut rest = owned.as_mut_slice();
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        let batch = rest.get(..SLICES_MAX).unwrap_or(rest);
+        match pwritev(file, batch, position) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                position += wide(written);
+                IoSlice::advance_slices(&mut rest, written);
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+struct FileSegment {
+    file: File,
+    /// What of the map is backed by the file; less than the map after an erasure that found no room.
+    length: AtomicU64,
+    map: Bytes,
+}
+
+impl FileSegment {
+    fn over(file: File) -> io::Result<Self> {
+        let length = file.metadata()?.len();
+        let map = if length == 0 { Bytes::new() } else { Bytes::from_owner(map(&file, length)?) };
+        Ok(Self { file, length: AtomicU64::new(length), map })
+    }
+}
+
+#[expect(unsafe_code, reason = "the journal is read through a memory map")]
+fn map(file: &File, length: u64) -> io::Result<Mmap> {
+    // SAFETY: the map is read-only, and no reference is made to bytes of it that can change or vanish while it
+    // lives:
+    // * `SegmentFile::view` is asked only for bytes that were written before and that nobody writes again:
+    //   segments are appended to, a writer holds the lock of the directory, and the files belong to it alone
+    //   (mode 0600 in a directory of mode 0700). What is not yet written is behind the map but in no slice.
+    // * The file is never made shorter than a byte that a view shows: `erase_from` is called by recovery,
+    //   before any view behind the cut is given out, and a removed file keeps its blocks while it is mapped.
+    // * Scanning a journal that another process is appending to would see bytes change; the scan looks at each
+    //   header in a copy of it and trusts nothing it has not checked, and its report is then of no single moment.
+    // The file lies on the machine's stable storage, so a page that cannot be read (SIGBUS) is the failure of
+    // the disk that hotbay itself runs from; a medium, which may be pulled, is never mapped.
+    unsafe { MmapOptions::new().len(narrow(length)).map(file) }
+}
+
+impl SegmentFile for FileSegment {
+    fn len(&self) -> u64 {
+        self.length.load(Ordering::Acquire)
+    }
+
+    fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {
+        write_all(&self.file, slices, position)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn erase_from(&self, position: u64) -> io::Result<()> {
+        let end = self.len();
+        self.file.set_len(position)?;
+        self.length.store(position, Ordering::Release);
+        self.file.sync_all()?;
+        match allocate(&self.file, position, end) {
+            Ok(()) => self.length.store(end, Ordering::Release),
+            Err(error) if crate::error::is_storage_full(&error) => self.file.set_len(position)?,
+            Err(error) => return Err(error),
+        }
+        self.file.sync_all()
+    }
+
+    fn view(&self, position: u64, length: u64) -> Bytes {
+        assert!(
+            position.checked_add(length).is_some_and(|end| end <= self.len()),
+            "{length} bytes at {position} pass the end of the segment"
+        );
+        self.map.slice(narrow(position)..narrow(position + length))
+    }
+}

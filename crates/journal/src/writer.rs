@@ -1,0 +1,512 @@
+//! Appending: which segment a record goes to, and one vectored write for all that go to the same.
+//!
+//! Space is handed out by purpose, so that freeing space never fails for want of it:
+//!
+//! * The last `CONTROL_BYTES` of each segment are for control records alone (`replayed`, `retired`).
+//! * A change leaves room below the limit for one whole further segment. Relocation may take it: what it moves fits
+//!   in there, and its end gives back more than it took.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+
+use crate::Sequence;
+use crate::error::is_storage_full;
+use crate::format::{
+    ALIGNMENT, CONTROL_BYTES, EXTENT_MAX, PAYLOAD_MAX, RECORD_BYTES, SPLIT_BYTES, SegmentHeader,
+    VolumeStamp, narrow, record, wide,
+};
+use crate::index::{Entry, Holds, Index};
+use crate::record::{Kind, Record, Seed, stored_bytes};
+use crate::segment::{Segment, SegmentState, Slot, Stage, name_of};
+use crate::storage::{SegmentFile, Storage};
+
+/// What a journal stands on; never changes while it is open.
+pub(crate) struct Ground {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) volume: VolumeStamp,
+    pub(crate) limit_bytes: u64,
+    pub(crate) segment_bytes: u64,
+}
+
+/// A record that has no sequence and no place yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft {
+    pub(crate) kind: Kind,
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+    pub(crate) payload: Bytes,
+    payload_crc: u32,
+}
+
+impl Draft {
+    /// A write of these bytes.
+    pub(crate) fn write(offset: u64, payload: Bytes) -> Self {
+        let (length, payload_crc) = (wide(payload.len()), crc32c::crc32c(&payload));
+        Self { kind: Kind::Write, offset, length, payload, payload_crc }
+    }
+
+    /// A record without payload.
+    pub(crate) fn plain(kind: Kind, offset: u64, length: u64) -> Self {
+        Self { kind, offset, length, payload: Bytes::new(), payload_crc: 0 }
+    }
+
+    /// The bytes of its payload.
+    pub(crate) fn payload_bytes(&self) -> u64 {
+        wide(self.payload.len())
+    }
+
+    fn stored_bytes(&self) -> u64 {
+        stored_bytes(self.payload_bytes())
+    }
+
+    /// The first `length` bytes of a write, and the rest.
+    fn split(&self, length: u64) -> (Self, Self) {
+        let at = narrow(length);
+        let rest = Self::write(self.offset + length, self.payload.slice(at..));
+        (Self::write(self.offset, self.payload.slice(..at)), rest)
+    }
+}
+
+/// The records for a write of any length.
+pub(crate) fn drafts_of_write(offset: u64, data: &Bytes, drafts: &mut Vec<Draft>) {
+    let step = narrow(PAYLOAD_MAX);
+    let starts = (0..data.len()).step_by(step);
+    drafts.extend(starts.zip((offset..).step_by(step)).map(|(start, offset)| {
+        Draft::write(offset, data.slice(start..data.len().min(start.saturating_add(step))))
+    }));
+}
+
+/// The records for a change without bytes, of any length.
+pub(crate) fn drafts_of_extent(kind: Kind, extent: hotbay_block::Extent, drafts: &mut Vec<Draft>) {
+    let pieces = extent.pieces(EXTENT_MAX);
+    drafts.extend(pieces.map(|piece| Draft::plain(kind, piece.offset(), piece.length())));
+}
+
+/// What records are appended for: which room they may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A change to the volume.
+    Change,
+    /// A copy of what is live, to free the place where it was.
+    Relocation,
+    /// What frees space.
+    Control,
+}
+
+impl Purpose {
+    /// The bytes at the end of a segment that stay free.
+    fn kept_free(self) -> u64 {
+        match self {
+            Self::Change | Self::Relocation => CONTROL_BYTES,
+            Self::Control => 0,
+        }
+    }
+
+    /// The whole segments below the limit that stay free.
+    fn segments_kept_free(self) -> u64 {
+        match self {
+            Self::Change => 1,
+            Self::Relocation | Self::Control => 0,
+        }
+    }
+}
+
+/// Why records were not appended.
+#[derive(Debug)]
+pub(crate) enum WriteError {
+    /// They would pass the limit. Nothing was written.
+    Full,
+    /// There is no room for a new segment. Nothing was written.
+    StorageFull(io::Error),
+    /// A write failed; anything may have been written.
+    Io { action: String, source: io::Error },
+}
+
+/// Records for one segment.
+struct Run {
+    target: Target,
+    drafts: Vec<Draft>,
+    room: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Active,
+    New,
+}
+
+/// The file of a segment that is not begun yet, and its number.
+type CreatedFile = (u64, Box<dyn SegmentFile>);
+
+/// Copying the live extents out of a segment, as far as it has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Relocation {
+    pub(crate) slot: Slot,
+    /// Its number, since a slot may hold another segment later.
+    pub(crate) segment: u64,
+    /// The next record to look at.
+    pub(crate) position: u64,
+}
+
+/// The end of the log. One at a time appends.
+pub(crate) struct Writer {
+    slot: Slot,
+    active: Arc<Segment>,
+    position: u64,
+    pub(crate) next_sequence: Sequence,
+    next_number: u64,
+    /// Segments with bytes that no sync has covered.
+    unsynced: Vec<Arc<Segment>>,
+    directory_unsynced: bool,
+    /// All changes up to this one are on the medium.
+    pub(crate) replayed: Sequence,
+    /// What the newest barrier says.
+    barrier: Sequence,
+    /// All records up to this one are known to be synced.
+    pub(crate) synced: Sequence,
+    /// The newest record that is not a barrier.
+    pub(crate) newest_to_sync: Sequence,
+    pub(crate) relocation: Option<Relocation>,
+    /// A change was refused that reclaiming may make room for.
+    pub(crate) is_wanting: bool,
+}
+
+/// What a sync has to bring to stable storage.
+pub(crate) struct Unsynced {
+    pub(crate) segments: Vec<Arc<Segment>>,
+    pub(crate) directory: bool,
+    /// The newest record that it covers.
+    pub(crate) covered: Sequence,
+}
+
+/// Where the log goes on.
+pub(crate) struct LogEnd {
+    pub(crate) next_sequence: Sequence,
+    pub(crate) next_number: u64,
+    pub(crate) replayed: Sequence,
+}
+
+impl Writer {
+    /// Goes on in a segment that recovery has found, all of which is synced.
+    pub(crate) fn resume(end: LogEnd, slot: Slot, active: Arc<Segment>, position: u64) -> Self {
+        let newest = end.next_sequence.previous();
+        Self {
+            slot,
+            active,
+            position,
+            next_sequence: end.next_sequence,
+            next_number: end.next_number,
+            unsynced: Vec::new(),
+            directory_unsynced: false,
+            replayed: end.replayed,
+            barrier: Sequence::ZERO,
+            synced: newest,
+            newest_to_sync: newest,
+            relocation: None,
+            is_wanting: false,
+        }
+    }
+
+    /// Begins a log with its first segment.
+    pub(crate) fn begin(
+        ground: &Ground,
+        index: &mut Index,
+        end: LogEnd,
+    ) -> Result<Self, WriteError> {
+        let file = create_file(ground, end.next_number)?;
+        let header = header_of(ground, index, &end, Sequence::ZERO);
+        let active = segment_of(&header, file);
+        write(&active, &[IoSlice::new(&header.encode())], 0)?;
+        let slot = index.segments.add(fresh_state(&active));
+        let position = active.records_at;
+        let next_number = end.next_number.saturating_add(1);
+        let mut writer = Self::resume(LogEnd { next_number, ..end }, slot, active, position);
+        writer.note_unsynced();
+        writer.directory_unsynced = true;
+        Ok(writer)
+    }
+
+    /// Appends all drafts, or none unless the error is `Io`. The index has them when it returns.
+    pub(crate) fn append(
+        &mut self,
+        ground: &Ground,
+        index: &RwLock<Index>,
+        drafts: Vec<Draft>,
+        purpose: Purpose,
+    ) -> Result<(), WriteError> {
+        let runs = self.plan(ground, &index.read(), drafts, purpose);
+        let created = runs.iter().filter(|run| run.target == Target::New).count();
+        self.check_room(ground, &index.read(), wide(created), purpose)?;
+        let mut files = self.create_files(ground, created)?.into_iter();
+        let mut entries = Vec::new();
+        for run in runs {
+            let header = match run.target {
+                Target::Active => Vec::new(),
+                Target::New => {
+                    let (number, file) = files.next().expect("a file was created for each");
+                    self.begin_segment(ground, &mut index.write(), number, file)
+                }
+            };
+            self.write_run(&header, &run.drafts, &mut entries)?;
+        }
+        self.newest_to_sync = self.next_sequence.previous();
+        let mut index = index.write();
+        entries.into_iter().for_each(|(offset, entry)| index.insert(offset, entry));
+        Ok(())
+    }
+
+    /// Notes that all up to `covered` is synced, for a later scan to know it. Skipped where the segment has no room.
+    pub(crate) fn append_barrier(&mut self, covered: Sequence) -> Result<(), WriteError> {
+        let end = self.position + RECORD_BYTES + CONTROL_BYTES / 2;
+        if covered <= self.barrier || end > self.active.length {
+            return Ok(());
+        }
+        let draft = Draft::plain(Kind::Barrier, covered.get(), 0);
+        self.write_run(&[], &[draft], &mut Vec::new())?;
+        self.barrier = covered;
+        Ok(())
+    }
+
+    /// Hands over what is to be synced. Where that then fails the journal has failed: it is not handed out again.
+    pub(crate) fn take_unsynced(&mut self) -> Unsynced {
+        Unsynced {
+            segments: std::mem::take(&mut self.unsynced),
+            directory: std::mem::take(&mut self.directory_unsynced),
+            covered: self.next_sequence.previous(),
+        }
+    }
+
+    /// Notes that files were deleted.
+    pub(crate) fn note_removal(&mut self) {
+        self.directory_unsynced = true;
+    }
+
+    /// The bytes that relocated records may still take.
+    pub(crate) fn room_for_relocation(&self, ground: &Ground, index: &Index) -> u64 {
+        let count = index.segments.inventory().len().saturating_add(1);
+        let fresh = room_in(ground.segment_bytes, SegmentHeader::bytes_with(count), CONTROL_BYTES);
+        let active = room_in(self.active.length, self.position, CONTROL_BYTES);
+        active.saturating_add(fresh.saturating_mul(segments_below_limit(ground, index)))
+    }
+
+    fn plan(
+        &self,
+        ground: &Ground,
+        index: &Index,
+        drafts: Vec<Draft>,
+        purpose: Purpose,
+    ) -> Vec<Run> {
+        let kept_free = purpose.kept_free();
+        let mut inventory = index.segments.inventory().len();
+        let room = room_in(self.active.length, self.position, kept_free);
+        let mut run = Run { target: Target::Active, drafts: Vec::new(), room };
+        let mut runs = Vec::new();
+        for mut draft in drafts {
+            while draft.stored_bytes() > run.room {
+                if let Some(part) = part_that_fits(&draft, run.room) {
+                    let (first, rest) = draft.split(part);
+                    run.drafts.push(first);
+                    draft = rest;
+                }
+                inventory += 1;
+                let begin = SegmentHeader::bytes_with(inventory);
+                let room = room_in(ground.segment_bytes, begin, kept_free);
+                let next = Run { target: Target::New, drafts: Vec::new(), room };
+                runs.push(std::mem::replace(&mut run, next));
+            }
+            run.room -= draft.stored_bytes();
+            run.drafts.push(draft);
+        }
+        runs.push(run);
+        runs
+    }
+
+    fn check_room(
+        &self,
+        ground: &Ground,
+        index: &Index,
+        created: u64,
+        purpose: Purpose,
+    ) -> Result<(), WriteError> {
+        let needed = created.saturating_add(purpose.segments_kept_free());
+        if needed > segments_below_limit(ground, index) { Err(WriteError::Full) } else { Ok(()) }
+    }
+
+    /// Creates files before anything is written, so that a full file system leaves nothing half done.
+    fn create_files(
+        &mut self,
+        ground: &Ground,
+        count: usize,
+    ) -> Result<Vec<CreatedFile>, WriteError> {
+        let mut files = Vec::new();
+        for _ in 0..count {
+            let number = self.next_number;
+            self.next_number = number.saturating_add(1);
+            match create_file(ground, number) {
+                Ok(file) => files.push((number, file)),
+                Err(error) => {
+                    // What stays behind has no header and is deleted by the next recovery.
+                    for (number, _) in &files {
+                        let _ = ground.storage.remove(&name_of(*number));
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(files)
+    }
+
+    /// Makes a new segment the active one. Gives its header, to be written with its first records.
+    fn begin_segment(
+        &mut self,
+        ground: &Ground,
+        index: &mut Index,
+        number: u64,
+        file: Box<dyn SegmentFile>,
+    ) -> Vec<u8> {
+        let old = index.segments.holder_mut(self.slot);
+        old.stage = Stage::Sealed;
+        old.next = self.next_sequence;
+        let end = LogEnd {
+            next_sequence: self.next_sequence,
+            next_number: number,
+            replayed: self.replayed,
+        };
+        let header = header_of(ground, index, &end, self.synced);
+        self.active = segment_of(&header, file);
+        self.slot = index.segments.add(fresh_state(&self.active));
+        self.position = 0;
+        self.directory_unsynced = true;
+        header.encode()
+    }
+
+    /// Writes records at the end of the active segment, behind its header where that is new.
+    fn write_run(
+        &mut self,
+        header: &[u8],
+        drafts: &[Draft],
+        entries: &mut Vec<(u64, Entry)>,
+    ) -> Result<(), WriteError> {
+        let begin = self.position;
+        let mut position = begin + wide(header.len());
+        let mut headers = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            let record = Record {
+                kind: draft.kind,
+                sequence: self.next_sequence,
+                offset: draft.offset,
+                length: draft.length,
+                payload_crc: draft.payload_crc,
+            };
+            headers.push(record.encode(self.active.seed, position));
+            if let Some(holds) = Holds::after(draft.kind) {
+                let place = (position, position + RECORD_BYTES);
+                let entry = Entry::new(holds, record.sequence, draft.length, self.slot, place);
+                entries.push((draft.offset, entry));
+            }
+            self.next_sequence = self.next_sequence.next();
+            position += draft.stored_bytes();
+        }
+        self.note_unsynced();
+        self.position = position;
+        write(&self.active, &slices_of(header, &headers, drafts), begin)
+    }
+
+    fn note_unsynced(&mut self) {
+        if !self.unsynced.iter().any(|segment| segment.number == self.active.number) {
+            self.unsynced.push(Arc::clone(&self.active));
+        }
+    }
+}
+
+/// The bytes of a segment that records may take from `position` on.
+fn room_in(length: u64, position: u64, kept_free: u64) -> u64 {
+    length.saturating_sub(position).saturating_sub(kept_free)
+}
+
+/// How much of a write goes into `room` where it does not fit as a whole.
+fn part_that_fits(draft: &Draft, room: u64) -> Option<u64> {
+    let bytes = room.saturating_sub(RECORD_BYTES) / SPLIT_BYTES * SPLIT_BYTES;
+    (draft.kind == Kind::Write && bytes > 0 && bytes < draft.length).then_some(bytes)
+}
+
+/// How many more segments the limit allows.
+pub(crate) fn segments_below_limit(ground: &Ground, index: &Index) -> u64 {
+    ground.limit_bytes.saturating_sub(index.segments.disk_bytes()) / ground.segment_bytes
+}
+
+fn create_file(ground: &Ground, number: u64) -> Result<Box<dyn SegmentFile>, WriteError> {
+    ground.storage.create(&name_of(number), ground.segment_bytes).map_err(|source| {
+        if is_storage_full(&source) {
+            return WriteError::StorageFull(source);
+        }
+        WriteError::Io { action: format!("create segment {number}"), source }
+    })
+}
+
+fn header_of(ground: &Ground, index: &Index, end: &LogEnd, synced: Sequence) -> SegmentHeader {
+    SegmentHeader {
+        volume: ground.volume,
+        number: end.next_number,
+        length: ground.segment_bytes,
+        first: end.next_sequence,
+        synced,
+        replayed: end.replayed,
+        inventory: index.segments.inventory(),
+    }
+}
+
+fn segment_of(header: &SegmentHeader, file: Box<dyn SegmentFile>) -> Arc<Segment> {
+    Arc::new(Segment {
+        number: header.number,
+        length: header.length,
+        first: header.first,
+        records_at: header.bytes(),
+        seed: Seed::of(&header.volume.id, header.number),
+        file,
+    })
+}
+
+fn fresh_state(segment: &Arc<Segment>) -> SegmentState {
+    SegmentState {
+        segment: Arc::clone(segment),
+        next: segment.first,
+        stage: Stage::Active,
+        live_extents: 0,
+        live_cost: 0,
+    }
+}
+
+/// Header and records as slices, each record filled up to the alignment.
+fn slices_of<'a>(
+    header: &'a [u8],
+    headers: &'a [[u8; record::BYTES]],
+    drafts: &'a [Draft],
+) -> Vec<IoSlice<'a>> {
+    const FILLING: &[u8] = &[0; narrow_alignment()];
+    let mut slices = Vec::with_capacity(1 + drafts.len() * 3);
+    slices.push(IoSlice::new(header));
+    for (header, draft) in headers.iter().zip(drafts) {
+        let filling = draft.stored_bytes() - RECORD_BYTES - wide(draft.payload.len());
+        slices.push(IoSlice::new(header));
+        slices.push(IoSlice::new(&draft.payload));
+        slices.push(IoSlice::new(FILLING.get(..narrow(filling)).unwrap_or_default()));
+    }
+    slices.retain(|slice| !slice.is_empty());
+    slices
+}
+
+#[expect(clippy::as_conversions, reason = "8 fits in any usize; TryFrom is not const")]
+const fn narrow_alignment() -> usize {
+    ALIGNMENT as usize
+}
+
+fn write(segment: &Segment, slices: &[IoSlice<'_>], position: u64) -> Result<(), WriteError> {
+    segment.file.write_at(slices, position).map_err(|source| WriteError::Io {
+        action: format!("append to segment {}", segment.number),
+        source,
+    })
+}
