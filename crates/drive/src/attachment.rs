@@ -223,6 +223,11 @@ impl Attachment {
         self.bay.lock().as_ref().map(BayPlace::number)
     }
 
+    /// Takes the bay again that it has just left.
+    pub(crate) fn return_to_bay(&self, place: BayPlace) {
+        *self.bay.lock() = Some(place);
+    }
+
     /// Leaves the bay; for its next medium the place is given back to the caller.
     pub(crate) fn leave_bay(&self) -> Option<BayPlace> {
         self.bay.lock().take()

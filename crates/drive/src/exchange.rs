@@ -1,16 +1,23 @@
 //! Swap as it is: another content in place of this one.
 //!
 //! What clients know of the earlier content must never reach the new one, so the content's number goes up with the
-//! route: sessions of the earlier content are closed, and each request that they still make fails.
+//! route: sessions of the earlier content are closed, and each request that they still make fails. Until the
+//! record on stable storage names the new medium, the volume is on the earlier one.
 
 use std::sync::Arc;
 
+use hotbay_block::{Identity, Medium};
+use hotbay_journal::Storage;
+
+use crate::attachment::Attachment;
 use crate::bay::BayPlace;
 use crate::event::EventKind;
 use crate::failure::Refusal;
+use crate::journal_log::{JournalLog, blocking, with_sources};
 use crate::route::{Path, Route};
+use crate::start::open_journal;
 use crate::state::{State, Trigger};
-use crate::volume::Volume;
+use crate::volume::{Stay, Volume};
 
 impl Volume {
     /// Puts a medium in with the content and the size that it has, in place of the earlier one, which is ejected.
@@ -26,79 +33,126 @@ impl Volume {
     ) -> Result<(), Refusal> {
         let mut stay = self.stay.lock().await;
         self.next_state(Trigger::Exchange)?;
-        if !self.journal_is_settled().await {
-            let name = self.name();
-            return Err(Refusal::new(format!(
-                "the journal of volume {name} holds changes that are on no medium"
-            ))
-            .hint(format!("bring them to their medium first: hotbay insert {name}")));
-        }
         let old = self.current_attachment();
-        let opened = match &old {
-            Some(_) => self.around.source.open(medium, self.name()).await,
-            None => Ok(self.open_medium(&mut stay, medium).await?),
+        let (target, identity) = self.open_other(&mut stay, medium).await?;
+        self.come_to_rest(&mut stay, old.as_ref()).await?;
+        let size_bytes = identity.size_bytes;
+        let taken_over = self.take_over(target.name(), identity).await;
+        let free = old.as_ref().and_then(|old| old.leave_bay()).or(place);
+        let place = match (taken_over, free) {
+            (Ok(()), Some(place)) => place,
+            (taken_over, free) => {
+                if let (Some(old), Some(place)) = (&old, free) {
+                    old.return_to_bay(place);
+                }
+                self.go_on_as_before();
+                let name = self.name();
+                return taken_over
+                    .and(Err(Refusal::new(format!("no bay is free for volume {name}"))));
+            }
         };
-        let target = opened.map_err(|error| Refusal::new(error.with_sources()))?;
+        if let Some(old) = &old {
+            drop(old.fence());
+            stay.left_behind.extend(old.departure());
+        }
+        let name = target.name().to_owned();
+        let content = self.route.load().content + 1;
+        let path = Path::Medium(self.attach(&mut stay, target, place));
+        self.replace_route(Route { state: State::Present, content, size_bytes, path });
+        self.contents.send_replace(content);
+        self.event(EventKind::Exchanged, format!("{name} is in as it is; sessions were closed"));
+        Ok(())
+    }
+
+    async fn open_other(
+        &self,
+        stay: &mut Stay,
+        medium: &str,
+    ) -> Result<(Arc<dyn Medium>, Identity), Refusal> {
+        let target = self.open_medium(stay, medium).await?;
+        if target.info().size_bytes == 0 {
+            let message = format!("{medium} is empty");
+            return Err(Refusal::new(message).hint("a volume has at least one byte"));
+        }
         let identified = target.identify().await;
         let identity = identified.map_err(|error| Refusal::new(error.with_sources()))?;
-        let size_bytes = target.info().size_bytes;
+        Ok((target, identity))
+    }
 
-        if let Some(old) = &old {
+    /// Lets nobody in, waits for those who are, and makes sure that nothing of the earlier content is left that only
+    /// the journal or a cache has.
+    async fn come_to_rest(
+        &self,
+        stay: &mut Stay,
+        old: Option<&Arc<Attachment>>,
+    ) -> Result<(), Refusal> {
+        if let Some(old) = old {
             self.drain(old).await?;
             if let Err(error) = self.settle(old).await {
-                let why = error.with_sources();
-                self.lost(&mut stay, Arc::clone(old), &error).await;
-                return Err(Refusal::new(format!(
-                    "{} could not be synced: {why}",
-                    old.medium.name()
-                ))
-                .hint("it counts as lost; what it may not have is kept in the journal"));
+                let message = format!("{} could not be synced: {error}", old.medium.name());
+                self.lost(stay, Arc::clone(old), &error).await;
+                return Err(Refusal::new(message)
+                    .hint("it counts as lost; what it may not have is kept in the journal"));
             }
         }
-        let recorded = self.update_record(|record| {
+        if let Path::Journal { gate, .. } = &self.route.load_full().path {
+            gate.close();
+            gate.drained().await;
+        }
+        if self.log().is_empty() {
+            return Ok(());
+        }
+        self.go_on_as_before();
+        let name = self.name();
+        Err(Refusal::new(format!(
+            "the journal of volume {name} holds changes that are on no medium"
+        ))
+        .hint(format!("bring them to their medium first: hotbay insert {name}")))
+    }
+
+    /// Opens the gates again; those who met them closed are sent the same way once more.
+    fn go_on_as_before(&self) {
+        let route = self.route.load_full();
+        match &route.path {
+            Path::Medium(attachment) => attachment.gate.open(),
+            Path::Journal { gate, .. } => gate.open(),
+            Path::Closed => {}
+        }
+        self.set_route(route.state, route.path.clone());
+    }
+
+    /// Begins an empty journal of the new size and makes the new medium the volume's own on stable storage.
+    async fn take_over(&self, medium: &str, identity: Identity) -> Result<(), Refusal> {
+        let size_bytes = identity.size_bytes;
+        let resized = self.route.load().size_bytes != size_bytes;
+        if resized {
+            let storage = Arc::clone(&self.journal_storage);
+            let removed = blocking(move || remove_empty_journal(storage.as_ref())).await;
+            removed
+                .map_err(|error| Refusal::new(format!("cannot begin a new journal: {error}")))?;
+        }
+        self.update_record(|record| {
             record.medium = Some(medium.to_owned());
             record.in_bay = true;
             record.size_bytes = size_bytes;
             record.identity = Some(identity);
             record.identity_unsettled = false;
-        });
-        if let Err(refusal) = recorded.await {
-            if let Some(old) = &old {
-                self.stay_after_all(old);
-            }
-            return Err(refusal);
+        })
+        .await?;
+        if resized {
+            let record = self.record.lock().await.clone();
+            let storage = Arc::clone(&self.journal_storage);
+            let opened = open_journal(&self.settings, &record, storage).await;
+            let (journal, _) = opened.map_err(|error| Refusal::new(with_sources(&error)))?;
+            self.log.store(Some(Arc::new(JournalLog::new(journal))));
         }
-        let earlier_place = old.as_ref().and_then(|old| {
-            drop(old.fence());
-            stay.left_behind.extend(old.departure());
-            old.leave_bay()
-        });
-        let Some(place) = earlier_place.or(place) else {
-            return Err(Refusal::new(format!("no bay is free for volume {}", self.name())));
-        };
-        let attachment = self.attach(&mut stay, target, place);
-        let content = self.route.load().content + 1;
-        let path = Path::Medium(attachment);
-        self.replace_route(Route { state: State::Present, content, size_bytes, path });
-        self.contents.send_replace(content);
-        self.event(
-            EventKind::Exchanged,
-            format!("{medium} is in as it is; its sessions were closed"),
-        );
         Ok(())
     }
+}
 
-    /// Whether the journal is empty and nothing is on its way to it. Where it is not, its gate is open again.
-    async fn journal_is_settled(&self) -> bool {
-        let route = self.route.load_full();
-        let Path::Journal { gate, .. } = &route.path else { return self.log().is_empty() };
-        gate.close();
-        gate.drained().await;
-        let settled = self.log().is_empty();
-        if !settled {
-            gate.open();
-            self.set_route(route.state, route.path.clone());
-        }
-        settled
+fn remove_empty_journal(storage: &dyn Storage) -> std::io::Result<()> {
+    for segment in storage.list()? {
+        storage.remove(&segment)?;
     }
+    storage.sync_directory()
 }

@@ -53,7 +53,7 @@ impl Volume {
         }
         let unsettled = self.log().touches(IDENTIFYING);
         self.update_record(|record| {
-            record.medium = Some(name.clone());
+            record.medium = Some(opened.name().to_owned());
             record.in_bay = true;
             record.identity = Some(identity);
             record.identity_unsettled = unsettled;

@@ -36,6 +36,11 @@ impl From<AppendError> for NotAppended {
     }
 }
 
+/// Whether a journal cannot be trusted any more, as opposed to having no room now.
+pub(crate) const fn is_broken(error: &JournalError) -> bool {
+    !matches!(error, JournalError::Full | JournalError::StorageFull(_))
+}
+
 /// A journal with its queues.
 pub(crate) struct JournalLog {
     journal: Arc<Journal>,

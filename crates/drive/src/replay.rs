@@ -9,15 +9,17 @@
 //! an extent twice does no harm, because while it is in the journal the medium under it is not written by anyone else.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{TryStreamExt, stream};
 use hotbay_block::{Durability, Error, ErrorKind, Extent, Hole, Request};
 use hotbay_journal::{Content, JournalError, LiveExtent};
+use tokio::time::sleep;
 
 use crate::attachment::{Attachment, IDENTIFYING};
 use crate::event::EventKind;
-use crate::journal_log::with_sources;
+use crate::journal_log::{is_broken, with_sources};
 use crate::route::Path;
 use crate::state::{State, Trigger};
 use crate::status::Progress;
@@ -34,6 +36,9 @@ const WRITES_AT_ONCE: usize = 4;
 
 /// What may be left for the last pass, during which changes wait.
 const LAST_PASS_BYTES: u64 = 1 << 20;
+
+/// How long after finding no room on the journal's disk a replay tries again.
+const ROOM_RETRY: Duration = Duration::from_secs(1);
 
 /// After so many passes the last one comes, whatever is left, since the clients write faster than the medium.
 const PASSES: usize = 12;
@@ -80,7 +85,16 @@ impl Replay<'_> {
             }
             self.pass().await?;
         }
-        self.switch().await
+        loop {
+            match self.switch().await {
+                // The journal's disk has no room to note that it may let go; what is in it stays.
+                Err(Interrupted::Journal(error)) if !is_broken(&error) => {
+                    self.volume.journal_is_full(&with_sources(&error));
+                    sleep(ROOM_RETRY).await;
+                }
+                end => return end,
+            }
+        }
     }
 
     /// Brings over all that is in the journal now, and lets the journal go of it.
@@ -143,10 +157,13 @@ impl Replay<'_> {
         }
         gate.close();
         gate.drained().await;
-        if let Err(interrupted) = self.pass().await {
-            // Where the medium is lost the removal opens it too; where it is not, nobody else would.
-            gate.open();
-            return Err(interrupted);
+        // More than one pass only where space was gained meanwhile: that gives what it moves a newer sequence.
+        while !self.volume.log().is_empty() {
+            if let Err(interrupted) = self.pass().await {
+                gate.open();
+                self.volume.set_route(State::Replaying, route.path.clone());
+                return Err(interrupted);
+            }
         }
         self.volume.set_route(State::Present, Path::Medium(Arc::clone(self.attachment)));
         self.volume.update_record_or_warn(|record| record.identity_unsettled = false).await;

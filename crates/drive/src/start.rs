@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use hotbay_journal::{Journal, OpenError, Recovery, Settings, Storage};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use hotbay_journal::{Journal, OpenError, Recovery, RecoveryOutcome, Settings, Storage};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
@@ -43,7 +43,7 @@ impl Volume {
         if record.size_bytes == 0 {
             record.size_bytes = size_of_new_volume(&settings, &around).await?;
         }
-        let opened = open_journal(&settings, &record, journal).await;
+        let opened = open_journal(&settings, &record, Arc::clone(&journal)).await;
         let (state, path) = match &opened {
             Ok(_) => (State::Absent, Path::Journal { gate: Arc::default(), under: None }),
             Err(_) => (State::Failed, Path::Closed),
@@ -53,7 +53,9 @@ impl Volume {
         let medium = record.medium.clone().unwrap_or_else(|| settings.medium.clone());
         let mut notes = Notes { medium: Some(medium), ..Notes::default() };
         let (log, news) = match opened {
-            Ok((journal, recovery)) => (Some(JournalLog::new(journal)), news_of(&recovery)),
+            Ok((journal, recovery)) => {
+                (Some(Arc::new(JournalLog::new(journal))), news_of(&recovery))
+            }
             Err(error) => {
                 let why = with_sources(&error);
                 notes.last_loss = Some(why.clone());
@@ -69,7 +71,8 @@ impl Volume {
         let volume = Arc::new(Self {
             settings,
             around,
-            log,
+            log: ArcSwapOption::new(log),
+            journal_storage: journal,
             route: ArcSwap::from_pointee(route),
             states: watch::Sender::new(state),
             contents: watch::Sender::new(0),
@@ -125,7 +128,7 @@ async fn size_of_new_volume(
     }
 }
 
-async fn open_journal(
+pub(crate) async fn open_journal(
     settings: &VolumeSettings,
     record: &VolumeRecord,
     storage: Arc<dyn Storage>,
@@ -140,6 +143,9 @@ async fn open_journal(
 
 /// What an operator should know of a recovery.
 fn news_of(recovery: &Recovery) -> Option<(EventKind, String)> {
-    let cut = recovery.cut.as_ref()?;
-    Some((EventKind::JournalCut, format!("the end of the journal was torn and is cut off: {cut}")))
+    let RecoveryOutcome::TornTail { segment, position, .. } = recovery.outcome else { return None };
+    let text = format!(
+        "the journal ended in changes that were never flushed; it is cut at byte {position} of segment {segment}"
+    );
+    Some((EventKind::JournalCut, text))
 }

@@ -21,7 +21,7 @@ impl Volume {
     /// # Errors
     /// Where something acknowledged could be made durable neither on the medium nor in the journal.
     pub(crate) async fn stop(self: &Arc<Self>) -> Result<(), Refusal> {
-        let Some(log) = &self.log else { return Ok(()) };
+        let Some(log) = self.log.load_full() else { return Ok(()) };
         if let Some(attachment) = self.current_attachment() {
             self.settle_for_good(attachment).await;
         }

@@ -8,7 +8,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use hotbay_journal::Storage;
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
@@ -17,7 +18,7 @@ use crate::attachment::Attachment;
 use crate::bay::Bays;
 use crate::event::{EventKind, EventLog};
 use crate::failure::Refusal;
-use crate::journal_log::{JournalLog, blocking, with_sources};
+use crate::journal_log::{JournalLog, blocking, is_broken, with_sources};
 use crate::record::{Records, VolumeRecord};
 use crate::route::{Path, Route};
 use crate::settings::VolumeSettings;
@@ -39,7 +40,8 @@ pub struct Volume {
     pub(crate) settings: VolumeSettings,
     pub(crate) around: Surroundings,
     /// `None` where the journal could not be opened; the volume is then `Failed` from the start.
-    pub(crate) log: Option<JournalLog>,
+    pub(crate) log: ArcSwapOption<JournalLog>,
+    pub(crate) journal_storage: Arc<dyn Storage>,
     pub(crate) route: ArcSwap<Route>,
     /// Told at each change of route; carries the state.
     pub(crate) states: watch::Sender<State>,
@@ -121,7 +123,7 @@ impl Volume {
     pub fn status(&self) -> VolumeStatus {
         let route = self.route.load_full();
         let attachment = route.attachment();
-        let journal = self.log.as_ref().map(|log| {
+        let journal = self.log.load_full().map(|log| {
             let usage = log.usage();
             JournalStatus {
                 live_bytes: usage.live_bytes,
@@ -148,8 +150,8 @@ impl Volume {
     }
 
     /// The journal; only called where a route leads to it or a medium is in, and then there is one.
-    pub(crate) fn log(&self) -> &JournalLog {
-        self.log.as_ref().expect("a volume without a journal is failed and routes nowhere")
+    pub(crate) fn log(&self) -> Arc<JournalLog> {
+        self.log.load_full().expect("a volume without a journal is failed and routes nowhere")
     }
 
     /// Asks the transition table; a refusal names the volume.
@@ -276,7 +278,9 @@ impl Volume {
                 step = log.reclaim_step().await;
             }
             volume.reclaim_is_running.store(false, SeqCst);
-            if let Err(error) = step {
+            if let Err(error) = step
+                && is_broken(&error)
+            {
                 volume.fail(&with_sources(&error));
             }
         });

@@ -31,7 +31,7 @@ pub(crate) async fn watch(volume: Arc<Volume>) {
     let mut steady_since = Instant::now();
     for number in 0u64.. {
         ticks.tick().await;
-        if volume.log.as_ref().is_some_and(|log| log.wants_reclaim()) {
+        if volume.log.load_full().is_some_and(|log| log.wants_reclaim()) {
             volume.reclaim_soon();
         }
         if let Some(attachment) = volume.current_attachment() {
