@@ -4,20 +4,18 @@
 //! crates together. `hotbay serve` is the daemon, all other commands ask it over its control socket
 //! ([`control`]). Only here are the environment, the configuration file, signals and the terminal known.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "what only the daemon uses, until `run` serves the drive"
-)]
-
+mod assemble;
 mod cli;
 mod commands;
 mod config;
 mod control;
 mod demo;
 mod failure;
+mod handler;
 mod logging;
+mod records;
 mod run;
+mod welcome;
 
 use std::process::ExitCode;
 

@@ -1,10 +1,120 @@
-//! The daemon.
+//! The daemon, from its start to its end.
+//!
+//! It starts from the inside out: the drive, then the sockets for clients, then the control socket. It ends the other way
+//! round: no more control requests, no more NBD requests, and when all that is under way has been answered, the drive.
 
+use std::io::Write as _;
+use std::sync::Arc;
+
+use hotbay_drive::Drive;
+use hotbay_server::{BindError, ListenAddress, Server};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::assemble::{self, VolumeExports};
 use crate::config::Config;
+use crate::control::ControlServer;
 use crate::failure::Failure;
+use crate::handler::Handler;
+use crate::records::create_private;
+use crate::welcome::welcome;
 
 /// Serves the drive until a signal ends it.
+///
+/// # Errors
+/// Where it cannot be started, or where something that was acknowledged could not be made durable at its end.
 pub(crate) fn serve(config: Config) -> Result<(), Failure> {
-    let name = config.name;
-    Err(Failure::new(format!("cannot serve drive {name}: this build is incomplete")))
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
+    runtime.block_on(serve_until_stopped(config))
+}
+
+async fn serve_until_stopped(config: Config) -> Result<(), Failure> {
+    let mut stop = StopSignal::new()?;
+    create_socket_directories(&config)?;
+    let control = ControlServer::bind(&config.control)?;
+    let drive = assemble::drive(&config).await?;
+    let served = serve_drive(&config, &drive, control, &mut stop).await;
+    let stopped = drive.stop().await.map_err(Failure::from);
+    served.and(stopped)
+}
+
+async fn serve_drive(
+    config: &Config,
+    drive: &Arc<Drive>,
+    control: ControlServer,
+    stop: &mut StopSignal,
+) -> Result<(), Failure> {
+    let exports = Arc::new(VolumeExports(Arc::clone(drive)));
+    let listen = assemble::listen_addresses(config);
+    let server =
+        Server::bind(&listen, exports, assemble::limits(config)).await.map_err(cannot_listen)?;
+    let addresses = server.addresses();
+    let handler = Handler {
+        drive: Arc::clone(drive),
+        sessions: server.sessions(),
+        layout: config.layout,
+        listen: addresses.iter().map(ListenAddress::to_string).collect(),
+    };
+    let control = tokio::spawn(control.serve(Arc::new(handler)));
+    // Whoever reads this may be gone; the daemon serves all the same.
+    let _ = std::io::stdout().write_all(welcome(config, drive, &addresses).as_bytes());
+    server.run(stop.received()).await;
+    control.abort();
+    Ok(())
+}
+
+fn cannot_listen(error: BindError) -> Failure {
+    let cause = std::error::Error::source(&error).map(|source| format!(": {source}"));
+    let failure = Failure::new(format!("{error}{}", cause.unwrap_or_default()));
+    match error {
+        BindError::InUse { .. } => {
+            failure.with_hint("stop that one, or name another address with --listen")
+        }
+        BindError::NotASocket { .. } => {
+            failure.with_hint("move it away, or name another path with --listen")
+        }
+        _ => failure,
+    }
+}
+
+/// The directories of the sockets, for their user alone where they are made here.
+fn create_socket_directories(config: &Config) -> Result<(), Failure> {
+    let sockets = config.listen.iter().filter_map(|address| match address {
+        crate::config::ListenAddress::Unix(path) => Some(path),
+        crate::config::ListenAddress::Tcp { .. } => None,
+    });
+    for directory in sockets.chain([&config.control]).filter_map(|path| path.parent()) {
+        create_private(directory).map_err(|error| {
+            Failure::new(format!("cannot create {} for a socket: {error}", directory.display()))
+        })?;
+    }
+    Ok(())
+}
+
+/// SIGTERM or SIGINT, whichever comes first.
+struct StopSignal {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignal {
+    fn new() -> Result<Self, Failure> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))
+        };
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        tracing::info!("stopping: finishing what is under way");
+    }
 }

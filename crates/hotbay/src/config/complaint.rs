@@ -42,20 +42,20 @@ impl Source<'_> {
 
     /// The line and the column in characters of a place in the text, both counted from 1.
     pub(super) fn line_and_column(self, at: usize) -> (usize, usize) {
-        let before = self.before(at);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let column = before.get(line_start..).unwrap_or_default().chars().count();
-        (before.matches('\n').count() + 1, column + 1)
+        let before = self.text.get(..at).unwrap_or(self.text);
+        (before.matches('\n').count() + 1, self.line_before(at).chars().count() + 1)
     }
 
     /// The key on the same line whose value stands at `at`.
     fn key_before(self, at: usize) -> Option<String> {
-        let (key, _) = self.before(at).lines().last()?.split_once('=')?;
+        let (key, _) = self.line_before(at).split_once('=')?;
         Some(key.trim().to_owned())
     }
 
-    fn before(&self, at: usize) -> &str {
-        self.text.get(..at).unwrap_or(self.text)
+    /// The part of its line that stands before `at`.
+    fn line_before(&self, at: usize) -> &str {
+        let before = self.text.get(..at).unwrap_or(self.text);
+        before.rsplit('\n').next().unwrap_or(before)
     }
 }
 

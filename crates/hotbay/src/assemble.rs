@@ -1,0 +1,158 @@
+//! From a configuration to the parts of a daemon: the one place that knows every crate.
+
+use std::str::FromStr as _;
+use std::sync::Arc;
+
+use hotbay_block::{BoxFuture, Error, ErrorKind, Medium};
+use hotbay_drive::{
+    AbsentReads, AutoInsert, Drive, DriveSettings, JournalFull, MediumSource, Retention,
+    VolumeSettings, VolumeSetup,
+};
+use hotbay_journal::FileStorage;
+use hotbay_media::{MediumSpec, Shelf};
+use hotbay_server::{ExportDescription, Exports, Limits, ListenAddress, OpenedExport};
+
+use crate::config::{self, Config, VolumeConfig};
+use crate::failure::Failure;
+use crate::records::{StateDirectory, create_private};
+
+/// How long sessions may take to finish when the daemon is stopped. A request that waits for its medium is not
+/// answered then: its client may ask again when the daemon is back.
+const STOP_DEADLINE: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// Opens the state directory and starts the drive where it was left.
+///
+/// # Errors
+/// Where the state directory is in use or unreadable, or a volume cannot be started.
+pub(crate) async fn drive(config: &Config) -> Result<Arc<Drive>, Failure> {
+    let state = Arc::new(StateDirectory::take(&config.state)?);
+    let setups = config.volumes.iter().map(|volume| setup(volume, config, &state));
+    let setups = setups.collect::<Result<Vec<_>, _>>()?;
+    let settings = DriveSettings {
+        name: config.name.to_string(),
+        bays: usize::try_from(config.bays).unwrap_or(usize::MAX),
+        source: Arc::new(MediaShelf(Shelf::new())),
+        records: state,
+    };
+    Ok(Arc::new(Drive::start(settings, setups).await?))
+}
+
+fn setup(
+    volume: &VolumeConfig,
+    config: &Config,
+    state: &StateDirectory,
+) -> Result<VolumeSetup, Failure> {
+    let name = volume.name.to_string();
+    if let MediumSpec::File { path, create: Some(_) } = &volume.medium
+        && let Some(directory) =
+            path.parent().filter(|directory| directory.starts_with(&config.state))
+    {
+        create_private(directory).map_err(|error| {
+            Failure::new(format!("cannot create {}: {error}", directory.display()))
+        })?;
+    }
+    let place = state.journal(&name).and_then(FileStorage::open).map_err(|error| {
+        Failure::new(format!("cannot open the journal of volume {name}: {error}"))
+            .with_hint("the state directory must be writable, and on stable storage")
+    })?;
+    Ok(VolumeSetup {
+        settings: settings(volume),
+        record: state.record(&name)?,
+        journal: Arc::new(place),
+    })
+}
+
+fn settings(volume: &VolumeConfig) -> VolumeSettings {
+    VolumeSettings {
+        name: volume.name.to_string(),
+        medium: volume.medium.to_string(),
+        absent_reads: match volume.absent_reads {
+            config::AbsentReads::Wait => AbsentReads::Wait,
+            config::AbsentReads::Error => AbsentReads::Error,
+        },
+        absent_wait: volume.absent_wait,
+        journal_limit_bytes: volume.journal_limit_bytes,
+        journal_full: match volume.journal_full {
+            config::JournalFull::Wait => JournalFull::Wait,
+            config::JournalFull::Error => JournalFull::Error,
+        },
+        retained_limit_bytes: volume.retained_limit_bytes,
+        auto_insert: match volume.auto_insert {
+            config::AutoInsert::WhenThere => AutoInsert::WhenItReturns,
+            config::AutoInsert::Never => AutoInsert::Never,
+        },
+        retention: Retention::On,
+    }
+}
+
+/// Where the server listens.
+pub(crate) fn listen_addresses(config: &Config) -> Vec<ListenAddress> {
+    let address = |address: &config::ListenAddress| match address.clone() {
+        config::ListenAddress::Unix(path) => ListenAddress::Unix(path),
+        config::ListenAddress::Tcp { host, port } => ListenAddress::Tcp { host, port },
+    };
+    config.listen.iter().map(address).collect()
+}
+
+/// The bounds of the server.
+pub(crate) fn limits(config: &Config) -> Limits {
+    Limits {
+        connections: usize::try_from(config.max_connections).unwrap_or(usize::MAX),
+        handshake_deadline: config.handshake_timeout,
+        stop_deadline: STOP_DEADLINE,
+        ..Limits::default()
+    }
+}
+
+/// The media of this machine, as the drive asks for them.
+struct MediaShelf(Shelf);
+
+fn spec(medium: &str) -> Result<MediumSpec, Error> {
+    MediumSpec::from_str(medium).map_err(|error| {
+        Error::new(ErrorKind::Invalid, format!("{medium} names no medium")).caused_by(error)
+    })
+}
+
+impl MediumSource for MediaShelf {
+    fn open<'a>(
+        &'a self,
+        medium: &'a str,
+        volume: &'a str,
+    ) -> BoxFuture<'a, hotbay_block::Result<Arc<dyn Medium>>> {
+        match spec(medium) {
+            Ok(spec) => self.0.open(&spec, volume),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn is_there(&self, medium: &str, volume: &str) -> bool {
+        spec(medium).is_ok_and(|spec| self.0.contains(&spec, volume))
+    }
+}
+
+/// `layout = "volumes"`: each volume is an export of its own; the first is the default one.
+pub(crate) struct VolumeExports(pub(crate) Arc<Drive>);
+
+impl Exports for VolumeExports {
+    fn list(&self) -> Vec<ExportDescription> {
+        let volumes = self.0.volumes().iter();
+        volumes
+            .map(|volume| ExportDescription {
+                name: volume.name().to_owned(),
+                description: format!("volume {}", volume.name()),
+            })
+            .collect()
+    }
+
+    fn open(&self, name: &str) -> Option<OpenedExport> {
+        let volume = match name {
+            "" => self.0.volumes().first()?,
+            name => self.0.volume(name).ok()?,
+        };
+        let device = volume.open();
+        let size = hotbay_media::ByteSize(device.info().size_bytes);
+        let name = volume.name().to_owned();
+        let description = format!("volume {name}, {size}");
+        Some(OpenedExport { name, description, device })
+    }
+}

@@ -1,0 +1,240 @@
+//! The drive as the control socket sees it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hotbay_block::BoxFuture;
+use hotbay_drive::{Drive, Refusal, Volume, WhenOccupied};
+use hotbay_media::MediumSpec;
+use hotbay_server::Sessions;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::config::Layout;
+use crate::control::{
+    ControlHandler, Event, EventSource, JournalStatus, Occupied, Progress, ProgressSink, State,
+    Status, SwapContent, VolumeStatus, WorkDone,
+};
+use crate::failure::Failure;
+
+/// How often progress is told.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+/// What the control socket needs of the daemon.
+pub(crate) struct Handler {
+    pub(crate) drive: Arc<Drive>,
+    pub(crate) sessions: Sessions,
+    pub(crate) layout: Layout,
+    pub(crate) listen: Vec<String>,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let failure = Self::new(refusal.message());
+        match refusal.next_step() {
+            Some(hint) => failure.with_hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<hotbay_drive::State> for State {
+    fn from(state: hotbay_drive::State) -> Self {
+        match state {
+            hotbay_drive::State::Present => Self::Present,
+            hotbay_drive::State::Absent => Self::Absent,
+            hotbay_drive::State::Replaying => Self::Replaying,
+            hotbay_drive::State::Copying => Self::Copying,
+            hotbay_drive::State::Failed => Self::Failed,
+        }
+    }
+}
+
+impl Handler {
+    fn state_of(&self, volume: &str) -> Result<State, Failure> {
+        Ok(self.drive.volume(volume)?.state().into())
+    }
+
+    /// Carries work out, and tells how far the volume's replay or copy is meanwhile.
+    async fn with_progress(
+        &self,
+        volume: &str,
+        sink: ProgressSink,
+        work: impl Future<Output = Result<(), Refusal>>,
+    ) -> Result<State, Failure> {
+        let mut work = std::pin::pin!(work);
+        let mut ticks = interval(PROGRESS_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                ended = &mut work => {
+                    ended?;
+                    return self.state_of(volume);
+                }
+                _ = ticks.tick() => self.tell_progress(volume, &sink),
+            }
+        }
+    }
+
+    fn tell_progress(&self, name: &str, sink: &ProgressSink) {
+        let Ok(volume) = self.drive.volume(name) else { return };
+        let status = volume.status();
+        if let Some(progress) = status.progress {
+            let work =
+                WorkDone { done_bytes: progress.done_bytes, total_bytes: progress.total_bytes };
+            sink.report(Progress { volume: name.to_owned(), state: status.state.into(), work });
+        }
+    }
+
+    fn volume_status(&self, volume: &Volume) -> VolumeStatus {
+        let status = volume.status();
+        VolumeStatus {
+            sessions: u32::try_from(self.sessions.of_export(volume.name())).unwrap_or(u32::MAX),
+            name: status.name,
+            state: status.state.into(),
+            medium: status.medium,
+            bay: status.bay.map(|bay| u32::try_from(bay + 1).unwrap_or(u32::MAX)),
+            attachment: status.attachment,
+            size_bytes: status.size_bytes,
+            waiting_for_medium: status.waiting_for_medium,
+            waiting_requests: status.waiting_requests,
+            retained_bytes: status.retained_bytes,
+            last_loss: status.last_loss,
+            journal: JournalStatus {
+                live_bytes: status.journal.live_bytes,
+                disk_bytes: status.journal.disk_bytes,
+                limit_bytes: status.journal.limit_bytes,
+                extents: status.journal.extents,
+            },
+            progress: status.progress.map(|progress| WorkDone {
+                done_bytes: progress.done_bytes,
+                total_bytes: progress.total_bytes,
+            }),
+        }
+    }
+}
+
+/// A medium as a client names it, which must be one before the drive is asked.
+fn checked(medium: &str) -> Result<(), Failure> {
+    medium.parse::<MediumSpec>().map(drop).map_err(|error| Failure::new(error.to_string()))
+}
+
+impl ControlHandler for Handler {
+    fn status(&self, volume: Option<String>) -> BoxFuture<'_, Result<Status, Failure>> {
+        Box::pin(async move {
+            let volumes = match volume {
+                Some(name) => vec![self.volume_status(self.drive.volume(&name)?)],
+                None => {
+                    self.drive.volumes().iter().map(|volume| self.volume_status(volume)).collect()
+                }
+            };
+            let drive = self.drive.status();
+            Ok(Status {
+                drive: drive.name,
+                bays: u32::try_from(drive.bays).unwrap_or(u32::MAX),
+                layout: self.layout.to_string(),
+                listen: self.listen.clone(),
+                volumes,
+            })
+        })
+    }
+
+    fn insert(
+        &self,
+        volume: String,
+        medium: Option<String>,
+        occupied: Occupied,
+        progress: ProgressSink,
+    ) -> BoxFuture<'_, Result<State, Failure>> {
+        Box::pin(async move {
+            medium.as_deref().map_or(Ok(()), checked)?;
+            let when = match occupied {
+                Occupied::Refuse => WhenOccupied::Refuse,
+                Occupied::Replace => WhenOccupied::Replace,
+            };
+            let work = self.drive.insert(&volume, medium.as_deref(), when);
+            self.with_progress(&volume, progress, work).await
+        })
+    }
+
+    fn eject(&self, volume: String) -> BoxFuture<'_, Result<State, Failure>> {
+        Box::pin(async move {
+            self.drive.eject(&volume).await?;
+            self.state_of(&volume)
+        })
+    }
+
+    fn pull(&self, volume: String) -> BoxFuture<'_, Result<State, Failure>> {
+        Box::pin(async move {
+            self.drive.pull(&volume).await?;
+            self.state_of(&volume)
+        })
+    }
+
+    fn swap(
+        &self,
+        volume: String,
+        medium: String,
+        content: SwapContent,
+        progress: ProgressSink,
+    ) -> BoxFuture<'_, Result<State, Failure>> {
+        Box::pin(async move {
+            checked(&medium)?;
+            match content {
+                SwapContent::Copy => {
+                    let work = self.drive.swap(&volume, &medium);
+                    self.with_progress(&volume, progress, work).await
+                }
+                SwapContent::AsIs => {
+                    self.drive.exchange(&volume, &medium).await?;
+                    self.state_of(&volume)
+                }
+            }
+        })
+    }
+
+    fn wait(
+        &self,
+        volume: String,
+        state: State,
+        limit: Duration,
+    ) -> BoxFuture<'_, Result<State, Failure>> {
+        Box::pin(async move {
+            let volume = self.drive.volume(&volume)?;
+            let mut states = volume.states();
+            let reached = states.wait_for(|now| State::from(*now) == state);
+            match timeout(limit, reached).await {
+                Ok(_) => Ok(state),
+                Err(_) => Ok(volume.state().into()),
+            }
+        })
+    }
+
+    fn events(&self, after_sequence: u64) -> Vec<Event> {
+        self.drive.events().after(after_sequence).into_iter().map(Event::from).collect()
+    }
+
+    fn follow(&self, after_sequence: u64) -> Box<dyn EventSource> {
+        Box::new(Following(self.drive.events().follow(after_sequence)))
+    }
+}
+
+struct Following(hotbay_drive::Events);
+
+impl EventSource for Following {
+    fn next(&mut self) -> BoxFuture<'_, Vec<Event>> {
+        Box::pin(async move { self.0.next().await.into_iter().map(Event::from).collect() })
+    }
+}
+
+impl From<hotbay_drive::Event> for Event {
+    fn from(event: hotbay_drive::Event) -> Self {
+        Self {
+            sequence: event.sequence,
+            time_unix_ms: event.time_unix_ms,
+            volume: Some(event.volume),
+            kind: event.kind.name().to_owned(),
+            text: event.text,
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The state directory: what outlives the daemon, besides the media.
+//!
+//! ```text
+//! STATE/lock                    held while a daemon uses the directory
+//! STATE/volumes/NAME/record.json   what is remembered of a volume, written whole
+//! STATE/volumes/NAME/journal/      its journal
+//! ```
+//! All of it is readable to its user alone.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use hotbay_block::Identity;
+use hotbay_drive::{Records, VolumeRecord};
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::failure::Failure;
+
+const RECORD: &str = "record.json";
+const JOURNAL: &str = "journal";
+
+/// The version of the record's layout. One that is newer is refused.
+const RECORD_FORMAT: u32 = 1;
+
+/// A state directory that is held by this process, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct StateDirectory {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// A volume's record as it is written.
+#[derive(Serialize, Deserialize)]
+struct StoredRecord {
+    format: u32,
+    id: Uuid,
+    size_bytes: u64,
+    medium: Option<String>,
+    in_bay: bool,
+    identity: Option<StoredIdentity>,
+    identity_unsettled: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredIdentity {
+    size_bytes: u64,
+    content: Vec<String>,
+    hardware: Option<String>,
+    file: Option<String>,
+    location: String,
+}
+
+impl StateDirectory {
+    /// Takes the directory, which is created where it is missing.
+    ///
+    /// # Errors
+    /// Where another daemon holds it, or the file system refuses.
+    pub(crate) fn take(path: &Path) -> Result<Self, Failure> {
+        let cannot = |error: io::Error| {
+            Failure::new(format!("cannot use the state directory {}: {error}", path.display()))
+                .with_hint("name another one with --state DIR")
+        };
+        create_private(path).map_err(cannot)?;
+        let lock = File::create(path.join("lock")).map_err(cannot)?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let path = path.display();
+            return Err(Failure::new(format!("another daemon uses the state directory {path}"))
+                .with_hint("stop that one first, or name another directory with --state DIR"));
+        }
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Where a volume's journal is. The directory around it is created.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn journal(&self, volume: &str) -> io::Result<PathBuf> {
+        let directory = self.volume(volume);
+        create_private(&directory)?;
+        Ok(directory.join(JOURNAL))
+    }
+
+    /// What is remembered of a volume, or a fresh record with a new identity.
+    ///
+    /// # Errors
+    /// Where there is a record that cannot be read. Nothing is guessed: its journal would be lost.
+    pub(crate) fn record(&self, volume: &str) -> Result<VolumeRecord, Failure> {
+        let path = self.volume(volume).join(RECORD);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(VolumeRecord::new(volume, *Uuid::new_v4().as_bytes()));
+            }
+            Err(error) => return Err(unreadable(&path, &error)),
+        };
+        let stored: StoredRecord =
+            serde_json::from_slice(&text).map_err(|error| unreadable(&path, &error))?;
+        if stored.format > RECORD_FORMAT {
+            let error = format!("its format is {}, newer than any known here", stored.format);
+            return Err(unreadable(&path, &error));
+        }
+        Ok(stored.into_record(volume))
+    }
+
+    fn volume(&self, volume: &str) -> PathBuf {
+        self.path.join("volumes").join(volume)
+    }
+}
+
+impl Records for StateDirectory {
+    fn save(&self, record: &VolumeRecord) -> io::Result<()> {
+        let directory = self.volume(&record.name);
+        create_private(&directory)?;
+        let mut file = tempfile::NamedTempFile::new_in(&directory)?;
+        let mut text = serde_json::to_vec_pretty(&StoredRecord::from(record))?;
+        text.push(b'\n');
+        file.write_all(&text)?;
+        file.as_file().sync_all()?;
+        file.persist(directory.join(RECORD)).map_err(|error| error.error)?;
+        File::open(&directory)?.sync_all()
+    }
+}
+
+/// Creates a directory and those above it, for its user alone.
+pub(crate) fn create_private(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(format!("cannot read {}: {error}", path.display())).with_hint(
+        "the volume's journal lies beside it and is kept; put the record back, or move both away",
+    )
+}
+
+impl From<&VolumeRecord> for StoredRecord {
+    fn from(record: &VolumeRecord) -> Self {
+        let identity = record.identity.clone().map(|identity| StoredIdentity {
+            size_bytes: identity.size_bytes,
+            content: identity.content,
+            hardware: identity.hardware,
+            file: identity.file,
+            location: identity.location,
+        });
+        Self {
+            format: RECORD_FORMAT,
+            id: Uuid::from_bytes(record.id),
+            size_bytes: record.size_bytes,
+            medium: record.medium.clone(),
+            in_bay: record.in_bay,
+            identity,
+            identity_unsettled: record.identity_unsettled,
+        }
+    }
+}
+
+impl StoredRecord {
+    fn into_record(self, name: &str) -> VolumeRecord {
+        let identity = self.identity.map(|identity| Identity {
+            size_bytes: identity.size_bytes,
+            content: identity.content,
+            hardware: identity.hardware,
+            file: identity.file,
+            location: identity.location,
+        });
+        VolumeRecord {
+            name: name.to_owned(),
+            id: *self.id.as_bytes(),
+            size_bytes: self.size_bytes,
+            medium: self.medium,
+            in_bay: self.in_bay,
+            identity,
+            identity_unsettled: self.identity_unsettled,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_as_it_was_saved() {
+        let place = tempfile::tempdir().unwrap();
+        let state = StateDirectory::take(&place.path().join("state")).unwrap();
+        let fresh = state.record("usb").unwrap();
+        assert_eq!((fresh.size_bytes, fresh.medium.as_deref()), (0, None));
+        let identity = Identity { content: vec!["ext:1".to_owned()], ..Identity::default() };
+        let record = VolumeRecord {
+            size_bytes: 1 << 20,
+            medium: Some("file:/a".to_owned()),
+            in_bay: true,
+            identity: Some(identity),
+            ..fresh
+        };
+        state.save(&record).unwrap();
+        assert_eq!(state.record("usb").unwrap(), record);
+        let mode = fs::metadata(place.path().join("state")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_second_daemon_is_locked_out_and_damage_is_not_guessed_over() {
+        let place = tempfile::tempdir().unwrap();
+        let state = StateDirectory::take(place.path()).unwrap();
+        let refused = StateDirectory::take(place.path()).unwrap_err();
+        assert!(refused.message().contains("another daemon uses"), "{refused}");
+        state.save(&VolumeRecord::new("usb", [7; 16])).unwrap();
+        fs::write(place.path().join("volumes/usb/record.json"), b"{").unwrap();
+        assert!(state.record("usb").unwrap_err().message().contains("record.json"));
+    }
+}
