@@ -206,7 +206,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     }
 
     /// Gives the device the requests that are there in full, up to the limits and to one batch of replies;
-    /// whether there was one.
+    /// whether anything changed.
     fn take_requests(&mut self) -> bool {
         if self.waits_for == WaitsFor::Bytes || !matches!(self.phase, Phase::Open) {
             return false;
@@ -219,8 +219,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 Ok(Next::Request(header, data)) => self.execute(&header, data),
                 Ok(Next::Refused(cookie, error)) => self.replies.push(cookie, Err(error)),
                 Ok(Next::Incomplete) => {
+                    // A change even where no request was taken: there has to be a round that receives.
                     self.waits_for = WaitsFor::Bytes;
-                    return any;
+                    return true;
                 }
                 Ok(Next::NotAdmitted) => {
                     self.waits_for = WaitsFor::Room;
