@@ -7,7 +7,6 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use hotbay_block::BoxFuture;
-use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 
