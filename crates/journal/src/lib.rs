@@ -23,6 +23,8 @@ mod scan;
 mod segment;
 mod sequence;
 mod storage;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod writer;
 
 pub use error::{AppendError, Damage, JournalError, OpenError, ScanError};

@@ -1,5 +1,7 @@
 //! A journal in a directory of the file system.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 

@@ -1,0 +1,142 @@
+//! Storage that fails: what is latched, what is not, and what is left.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hotbay_block::Extent;
+use hotbay_journal::testing::{ImageStorage, Step};
+use hotbay_journal::{AppendError, Change, Journal, JournalError, OpenError, Sequence, Settings};
+
+const SETTINGS: Settings = Settings { volume: [1; 16], size_bytes: 1 << 30, limit_bytes: 16 << 20 };
+
+fn begin() -> (ImageStorage, Journal) {
+    let storage = ImageStorage::default();
+    let (journal, _) = Journal::open(Arc::new(storage.clone()), SETTINGS).unwrap();
+    (storage, journal)
+}
+
+fn write(offset: u64, length: usize, value: u8) -> Change {
+    Change::Write { offset, data: vec![value; length].into() }
+}
+
+fn check_latched(storage: &ImageStorage, journal: &Journal) {
+    let _ = storage.take_steps();
+    let refused = |result: Result<(), JournalError>| {
+        assert!(matches!(result, Err(JournalError::PreviousFailure(_))), "{result:?}");
+    };
+    for _ in 0..2 {
+        refused(journal.sync());
+        refused(journal.close());
+        refused(journal.mark_replayed(journal.head()));
+        refused(journal.reclaim_step().map(drop));
+        let append = journal.append(&[write(0, 1, 1)]);
+        assert!(
+            matches!(append, Err(AppendError::Failed(JournalError::PreviousFailure(_)))),
+            "{append:?}"
+        );
+    }
+    assert_eq!(storage.take_steps(), [], "nothing is tried again");
+}
+
+#[test]
+fn a_failed_sync_is_latched_and_never_tried_again() {
+    for step in [Step::Sync, Step::SyncDirectory] {
+        let (storage, journal) = begin();
+        journal.append(&[write(0, 512, 1)]).unwrap();
+        storage.fail(step, 0, ErrorKind::Other);
+        assert!(matches!(journal.sync(), Err(JournalError::Failed { .. })));
+        check_latched(&storage, &journal);
+        // The kernel would let a second sync succeed without the data being there.
+        let crashed = ImageStorage::over(storage.image().crashed(&mut || false));
+        let (journal, _) = Journal::open(Arc::new(crashed), SETTINGS).unwrap();
+        assert!(journal.is_empty());
+    }
+}
+
+#[test]
+fn a_failed_write_is_latched() {
+    let (storage, journal) = begin();
+    storage.fail(Step::Write, 0, ErrorKind::Other);
+    let append = journal.append(&[write(0, 512, 1)]);
+    assert!(matches!(append, Err(AppendError::Failed(JournalError::Failed { .. }))));
+    check_latched(&storage, &journal);
+}
+
+#[test]
+fn a_failure_at_the_end_of_a_replay_is_latched() {
+    for step in [Step::Write, Step::Sync, Step::Remove] {
+        let (storage, journal) = begin();
+        journal.append(&[write(0, 3 << 20, 1)]).unwrap();
+        journal.sync().unwrap();
+        storage.fail(step, 0, ErrorKind::Other);
+        let marked = journal.mark_replayed(journal.head());
+        assert!(matches!(marked, Err(JournalError::Failed { .. })), "{step:?}: {marked:?}");
+        check_latched(&storage, &journal);
+    }
+}
+
+#[test]
+fn a_full_file_system_leaves_all_as_it_was() {
+    let (storage, journal) = begin();
+    journal.append(&[write(0, 4096, 1)]).unwrap();
+    let (head, usage) = (journal.head(), journal.usage());
+    let files = storage.image().contents().len();
+    // The third of the segments that this needs cannot be created.
+    storage.fail(Step::Create, 2, ErrorKind::StorageFull);
+    let append = journal.append(&[write(4096, 4 << 20, 2)]);
+    assert!(matches!(append, Err(AppendError::StorageFull(_))), "{append:?}");
+    assert_eq!((journal.head(), journal.usage()), (head, usage));
+    assert_eq!(storage.image().contents().len(), files);
+
+    journal.append(&[write(4096, 4 << 20, 3)]).unwrap();
+    journal.sync().unwrap();
+    drop(journal);
+    let crashed = ImageStorage::over(storage.image().crashed(&mut || false));
+    let (journal, _) = Journal::open(Arc::new(crashed), SETTINGS).unwrap();
+    assert!(journal.covers(Extent::new(0, 4096 + (4 << 20)).unwrap()));
+}
+
+#[test]
+fn no_room_for_the_first_segment_is_said_so() {
+    let storage = ImageStorage::default();
+    storage.fail(Step::Create, 0, ErrorKind::QuotaExceeded);
+    let opened = Journal::open(Arc::new(storage), SETTINGS);
+    assert!(matches!(opened, Err(OpenError::StorageFull(_))));
+}
+
+#[test]
+fn a_change_past_the_end_changes_nothing() {
+    let (storage, journal) = begin();
+    let _ = storage.take_steps();
+    let end = SETTINGS.size_bytes;
+    let beyond = [
+        Change::Write { offset: end - 1, data: Bytes::from_static(b"ab") },
+        Change::Write { offset: u64::MAX, data: Bytes::from_static(b"ab") },
+        Change::Zeroes(Extent::new(end, 1).unwrap()),
+        Change::Trim(Extent::new(0, end + 1).unwrap()),
+    ];
+    for change in beyond {
+        let append = journal.append(&[write(0, 1, 1), change]);
+        assert!(matches!(append, Err(AppendError::OutOfRange { .. })), "{append:?}");
+    }
+    assert_eq!((storage.take_steps(), journal.head()), (vec![], Sequence::ZERO));
+}
+
+#[test]
+fn a_group_is_one_write_and_a_covered_flush_costs_nothing() {
+    let (storage, journal) = begin();
+    let _ = storage.take_steps();
+    let changes: Vec<Change> = (0..100).map(|n| write(n * 4096, 4096, 1)).collect();
+    journal.append(&changes).unwrap();
+    assert_eq!(storage.take_steps(), [Step::Write]);
+    journal.sync().unwrap();
+    assert_eq!(storage.take_steps(), [Step::Sync, Step::SyncDirectory, Step::Write]);
+    journal.sync().unwrap();
+    journal.append(&[]).unwrap();
+    journal.append(&[write(7, 0, 0)]).unwrap();
+    journal.sync().unwrap();
+    assert_eq!(storage.take_steps(), []);
+}
