@@ -14,6 +14,7 @@ name = "a"
 medium = "a.img"
 absent_wait = "60s"
 journal_limit = "64MiB"
+retained_limit = "4MiB"
 """
 ROUNDS = 12
 
@@ -21,8 +22,8 @@ with Daemon(CONFIG, blank("a.img", 16)) as daemon:
     load = Load(daemon.uri("a"), SEED).start()
     for number in range(ROUNDS):
         load.go_on(150)
-        load.forget_recent()
-        daemon.run("pull" if number % 3 else "eject", "a")
+        with load.removal():
+            daemon.run("pull" if number % 3 else "eject", "a")
         load.go_on(150)
         daemon.run("insert", "a")
     load.go_on(150)

@@ -15,6 +15,7 @@ name = "a"
 medium = "a.img"
 absent_wait = "60s"
 journal_limit = "64MiB"
+retained_limit = "4MiB"
 """
 ROUNDS = 6
 
@@ -29,14 +30,12 @@ with Daemon(CONFIG, blank("a.img", 16)) as daemon:
     load = Load(daemon.uri("a"), SEED).start()
     for number in range(ROUNDS):
         load.go_on(150)
-        load.forget_recent()
         crash(daemon, load)  # with its medium in
         daemon.run("wait", "a", "present", "--timeout", "30s")
         load.go_on(100)
-        load.forget_recent()
-        daemon.run("pull" if number % 2 else "eject", "a")
+        with load.removal():
+            daemon.run("pull" if number % 2 else "eject", "a")
         load.go_on(150)
-        load.forget_recent()
         crash(daemon, load)  # with its medium away
         state = daemon.volume("a")["state"]
         assert state == "absent", f"after a restart with the medium away the volume is {state}"

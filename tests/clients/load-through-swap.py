@@ -14,6 +14,7 @@ name = "a"
 medium = "0.img"
 absent_wait = "60s"
 journal_limit = "64MiB"
+retained_limit = "4MiB"
 """
 MOVES = 5
 
@@ -23,8 +24,8 @@ with Daemon(CONFIG, together(*(blank(f"{n}.img", 16) for n in range(MOVES + 1)))
         load.go_on(200)
         daemon.run("swap", "a", f"{number}.img")
         load.go_on(100)
-        load.forget_recent()
-        daemon.run("pull", "a")
+        with load.removal():
+            daemon.run("pull", "a")
         load.go_on(100)
         daemon.run("insert", "a")
     load.finish()

@@ -9,7 +9,7 @@ listen = ["unix:nbd.sock", "tcp:127.0.0.1:0"]
 [[volume]]
 name = "a"
 medium = "file:a.img?create=64MiB"
-journal_limit = "64MiB"
+journal_limit = "128MiB"
 absent_reads = "wait"
 absent_wait = "30s"
 

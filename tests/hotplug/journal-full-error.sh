@@ -9,6 +9,7 @@ cat >small.toml <<'EOF'
 name = "a"
 medium = "a.img"
 journal_limit = "16MiB"
+retained_limit = "8MiB"
 journal_full = "error"
 EOF
 start_hotbay small.toml
@@ -16,7 +17,7 @@ hotbay eject a
 fill a 0x22 0 4M
 ! qemu-io -f raw -c 'write -P 0x33 4M 40M' "$(uri a)" >io.log 2>&1 || fail "16 MiB took 40 MiB"
 grep -q 'No space left' io.log
-hotbay events | grep -qi 'journal'      # the watermark was announced
+event '"journal-full"'
 holds a 0x22 0 4M
 is "the state" "$(state a)" absent
 

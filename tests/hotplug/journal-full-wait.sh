@@ -8,13 +8,14 @@ cat >small.toml <<'EOF'
 name = "a"
 medium = "a.img"
 journal_limit = "16MiB"
+retained_limit = "8MiB"
 journal_full = "wait"
 EOF
 start_hotbay small.toml
 hotbay eject a
 fill a 0x33 0 40M &
 writer=$!
-event 'full'
+event '"journal-full"'
 kill -0 "$writer" || fail "the write did not wait"
 
 hotbay insert a

@@ -14,7 +14,7 @@ for round in 1 2 3; do
     fill a "0x4$round" 16M 8M
     hotbay insert a >/dev/null 2>&1 &
     inserting=$!
-    hotbay events --follow | grep -q -m1 replaying || true
+    event '"inserted"'
     kill_hotbay
     wait "$inserting" || true
     start_hotbay --volume a=a.img

@@ -8,15 +8,21 @@ hotbay_binary=${HOTBAY:-${CARGO_TARGET_DIR:-$tests/../target}/release/hotbay}
 python=/usr/bin/python3                    # the one that Debian's python3-libnbd is for
 patience=30                                # seconds until a wait counts as a failure
 
+[ -x "$hotbay_binary" ] || { echo "no hotbay at $hotbay_binary: cargo build --release" >&2; exit 1; }
 dir=$(mktemp -d "${TMPDIR:-/tmp}/hotbay-XXXXXX")
 mkdir "$dir/bin"
 ln -s "$(realpath "$hotbay_binary")" "$dir/bin/hotbay"
+printf '#!/bin/sh\nexec %s -m nbd "$@"\n' "$python" >"$dir/bin/nbdsh"
+chmod +x "$dir/bin/nbdsh"
 PATH="$dir/bin:$PATH"
 export HOTBAY_CONTROL="$dir/control.sock"
 cd "$dir"
 
-trap 'echo "${BASH_SOURCE[-1]##*/}: failed at line ${BASH_LINENO[-2]}: $BASH_COMMAND" >&2' ERR
+trap 'blame "$BASH_COMMAND"' ERR
 trap clean_up EXIT
+
+# The line of the script itself, however deep in this file its command failed.
+blame() { echo "${0##*/}: failed at line ${BASH_LINENO[-2]}: $1" >&2; }
 
 clean_up() {
     local code=$?
@@ -25,7 +31,9 @@ clean_up() {
         { echo "--- the daemon's log ends:"; tail -n 20 "$dir/log"; } >&2
     fi
     local pid
-    for pid in $(jobs -p) ${daemon:-}; do kill -9 "$pid" 2>/dev/null || true; done
+    for pid in $(jobs -p) ${daemon:-}; do
+        { kill -9 "$pid" && wait "$pid"; } 2>/dev/null || true
+    done
     cd /
     rm -rf "$dir"
     exit "$code"
@@ -82,10 +90,13 @@ print(functools.reduce(lambda value, key: value[key], sys.argv[2].split("."), vo
 # becomes VOLUME STATE
 becomes() { hotbay wait "$1" "$2" --timeout "${patience}s"; }
 
-# event TEXT: returns once TEXT is among the daemon's events, past ones included.
+# event TEXT: returns once TEXT is in one of the daemon's events, past ones included.
 event() {
-    timeout "$patience" grep -q -m1 -- "$1" < <(hotbay events --follow) || fail "no event says: $1"
+    timeout "$patience" grep -q -m1 -- "$1" < <(follow_events) || fail "no event says: $1"
 }
+
+# It outlives `event` until the daemon's next word, so it must be silent about its end.
+follow_events() { trap - ERR; exec hotbay events --follow --json 2>/dev/null; }
 
 # refused COMMAND…: it must exit 1 and say why; what it said is in the file `complaint`.
 refused() { exits 1 "$@"; grep -q '^error: ' complaint || fail "no error: line from: $*"; }

@@ -34,11 +34,15 @@ class Daemon:
         self.process = None
 
     def __enter__(self):
-        self.start()
+        try:
+            self.start()
+        except BaseException as failure:
+            self.__exit__(type(failure), failure, None)
+            raise
         return self
 
     def __exit__(self, kind, failure, trace):
-        if self.process.poll() is None:
+        if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
         if failure is not None:

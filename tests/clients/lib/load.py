@@ -9,7 +9,7 @@ the model has one answer for every byte at every moment:
 - a trimmed range may hold anything, so the load writes over it before it lets go of it;
 - any error other than a broken connection ends the load with a message.
 
-Writers read back only what they wrote since `forget_recent`, so they never have to wait for a
+Writers read back only what they wrote since the last `removal`, so they never have to wait for a
 medium that is away. Readers read anywhere, and may wait.
 
 Run as a program it is driven over its standard input: see `drive_by_lines` at the end.
@@ -103,6 +103,7 @@ class Load:
         self._acknowledged = 0
         self._recent = []
         self._recent_reads = 0
+        self._epoch = object()  # of what is recent; none while a medium goes
         self._stopping = False
         self._failure = None
         self._threads = []
@@ -123,11 +124,17 @@ class Load:
             goal = self._acknowledged + count
             self._await(lambda: self._acknowledged >= goal, f"{count} more answers")
 
-    def forget_recent(self):
-        """Call before a medium goes: from here on writers read back only what they write after it."""
+    @contextlib.contextmanager
+    def removal(self):
+        """The medium goes inside the block: from its end on writers read back only what they begin
+        to write after it, for that is in the journal."""
         with self._changed:
+            self._epoch = None
             self._recent.clear()
             self._await(lambda: self._recent_reads == 0, "the reads in flight")
+        yield
+        with self._changed:
+            self._epoch = object()
 
     @contextlib.contextmanager
     def outage(self):
@@ -182,13 +189,15 @@ class Load:
                 handle.shutdown()
 
     def _write_batch(self, handle, rng):
+        epoch = self._epoch
         with contextlib.ExitStack() as held:
             batch = [self._plan(held, rng) for _ in range(rng.randint(1, 8))]
             batch = [request for request in batch if request]
             handle = self._carry_out(handle, batch)
         with self._changed:
-            self._recent += [(r.offset, r.length) for r in batch if r.kind in ("write", "zeroes")]
-            del self._recent[:-64]
+            if epoch and epoch is self._epoch:
+                self._recent += [(r.offset, r.length) for r in batch if r.kind in ("write", "zeroes")]
+                del self._recent[:-64]
             self._acknowledged += len(batch)
             self._changed.notify_all()
         return handle
