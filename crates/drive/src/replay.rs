@@ -165,9 +165,9 @@ impl Replay<'_> {
                 return Err(interrupted);
             }
         }
+        self.volume.set_progress(None);
         self.volume.set_route(State::Present, Path::Medium(Arc::clone(self.attachment)));
         self.volume.update_record_or_warn(|record| record.identity_unsettled = false).await;
-        self.volume.set_progress(None);
         self.volume
             .event(EventKind::Present, format!("{} has everything", self.attachment.medium.name()));
         Ok(())

@@ -86,8 +86,8 @@ impl Copier {
         drop(self.source.fence());
         stay.left_behind.extend(self.source.departure());
         let attachment = self.volume.attach(&mut stay, Arc::clone(&self.target), place);
-        self.volume.set_route(State::Present, Path::Medium(attachment));
         self.volume.set_progress(None);
+        self.volume.set_route(State::Present, Path::Medium(attachment));
         let (source, volume) = (self.source.medium.name(), &self.volume);
         volume
             .event(EventKind::Switched, format!("it is on {name} now; {source} may be taken away"));

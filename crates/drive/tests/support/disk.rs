@@ -1,0 +1,475 @@
+//! A disk with a page cache: what a write reaches, what a flush makes durable, and how it is lost.
+//!
+//! As in Linux: writes go to the *cached* image and mark sectors dirty; a flush brings the sectors that were dirty when
+//! it began to the *durable* image. A flush that fails marks them clean all the same, so that the next one
+//! succeeds while the durable image holds the old data. Whoever relies on a second flush is found out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use hotbay_block::{Error, ErrorKind, Extent, Identity, Reply, Request};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+const SECTOR: usize = 512;
+
+/// A change is never torn within so many bytes.
+const TEAR: usize = 64;
+
+/// A kind of I/O.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    Read,
+    /// A write, zeroes or a trim.
+    Change,
+    Flush,
+}
+
+impl Op {
+    pub fn of(request: &Request) -> Self {
+        match request {
+            Request::Read { .. } | Request::Cache { .. } => Self::Read,
+            Request::Flush => Self::Flush,
+            _ => Self::Change,
+        }
+    }
+}
+
+/// What happens at the chosen I/O.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The disk is gone, and what was not synced with it; nothing of this I/O happens.
+    Gone,
+    /// The same, and the first half of this I/O has reached the platter.
+    GoneTorn,
+    /// An error, with the disk still there. Of a flush: what was dirty is marked clean and was not written.
+    Error,
+}
+
+/// Something that is scripted: at the `nth` (from 0) I/O of a kind, counted from when it was scripted.
+#[derive(Debug)]
+struct Script {
+    op: Op,
+    nth: usize,
+    fault: Fault,
+}
+
+/// I/O of a kind that is held up until the test lets it go on.
+#[derive(Debug)]
+struct Hold {
+    op: Op,
+    release: watch::Receiver<bool>,
+}
+
+/// Lets held I/O go on when told, or when dropped.
+#[derive(Debug)]
+pub struct Held {
+    disk: Arc<Disk>,
+    release: watch::Sender<bool>,
+}
+
+impl Held {
+    /// Waits until so many I/Os are held up.
+    pub async fn until_stuck(&self, count: usize) {
+        let mut stuck = self.disk.stuck.subscribe();
+        stuck.wait_for(|stuck| *stuck >= count).await.unwrap();
+    }
+
+    pub fn release(self) {}
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.disk.state.lock().hold = None;
+        self.release.send_replace(true);
+    }
+}
+
+#[derive(Debug)]
+struct DiskState {
+    cached: Vec<u8>,
+    durable: Vec<u8>,
+    dirty: Vec<bool>,
+    /// Sectors that flushes under way will bring to the platter, oldest first.
+    writing: Vec<(u64, Vec<(usize, Vec<u8>)>)>,
+    flushes: u64,
+    is_there: bool,
+    /// Counts how often it was plugged in; a handle is good for one stay.
+    stay: u64,
+    handles: usize,
+    double_opens: usize,
+    scripts: Vec<Script>,
+    hold: Option<Hold>,
+    /// The present handle's disk is gone, or a flush of it failed.
+    handle_is_dead: bool,
+    flush_failed: bool,
+    flushes_after_failure: usize,
+    content_tells: bool,
+    hardware: String,
+    /// The seed of how often an I/O yields; 0: it is done at once.
+    pace: u64,
+}
+
+/// A disk, in the cabinet or in a bay.
+#[derive(Debug)]
+pub struct Disk {
+    pub name: String,
+    state: Mutex<DiskState>,
+    stuck: watch::Sender<usize>,
+    changes: AtomicU64,
+}
+
+impl Disk {
+    pub fn new(name: &str, size_bytes: usize) -> Arc<Self> {
+        let state = DiskState {
+            cached: vec![0; size_bytes],
+            durable: vec![0; size_bytes],
+            dirty: vec![false; size_bytes.div_ceil(SECTOR)],
+            writing: Vec::new(),
+            flushes: 0,
+            is_there: true,
+            stay: 0,
+            handles: 0,
+            double_opens: 0,
+            scripts: Vec::new(),
+            hold: None,
+            handle_is_dead: false,
+            flush_failed: false,
+            flushes_after_failure: 0,
+            content_tells: false,
+            hardware: format!("serial:{name}"),
+            pace: 0,
+        };
+        Arc::new(Self {
+            name: name.to_owned(),
+            state: Mutex::new(state),
+            stuck: watch::Sender::new(0),
+            changes: AtomicU64::new(0),
+        })
+    }
+
+    /// What would be found after a loss of everything that was not synced.
+    pub fn durable(&self) -> Vec<u8> {
+        self.state.lock().durable.clone()
+    }
+
+    pub fn cached(&self) -> Vec<u8> {
+        self.state.lock().cached.clone()
+    }
+
+    /// Puts this on the platter, as if another machine had written it.
+    pub fn fill(&self, byte: u8) {
+        let mut state = self.state.lock();
+        state.cached.fill(byte);
+        state.durable.fill(byte);
+    }
+
+    /// Its first eight bytes tell who it is, where they are not zero.
+    pub fn content_tells_identity(&self) {
+        self.state.lock().content_tells = true;
+    }
+
+    pub fn set_hardware(&self, hardware: &str) {
+        self.state.lock().hardware = hardware.to_owned();
+    }
+
+    /// I/O yields a few times, differently each time.
+    pub fn set_pace(&self, seed: u64) {
+        self.state.lock().pace = seed;
+    }
+
+    /// Takes it out of whatever it is in. What was not synced is lost.
+    pub fn yank(&self) {
+        self.state.lock().go();
+    }
+
+    /// Puts it back within reach. Handles from before stay dead.
+    pub fn plug(&self) {
+        let mut state = self.state.lock();
+        if !state.is_there {
+            state.is_there = true;
+            state.stay += 1;
+        }
+    }
+
+    pub fn is_there(&self) -> bool {
+        self.state.lock().is_there
+    }
+
+    /// Loses what was not synced, as a disk does that is not in use any more and whose power goes.
+    pub fn lose_unsynced(&self) {
+        self.state.lock().lose_unsynced();
+    }
+
+    /// Scripts a fault at the `nth` I/O of a kind from now on.
+    pub fn script(&self, op: Op, nth: usize, fault: Fault) {
+        self.state.lock().scripts.push(Script { op, nth, fault });
+    }
+
+    pub fn forget_scripts(&self) {
+        self.state.lock().scripts.clear();
+    }
+
+    /// Holds up every I/O of a kind before it happens. It lands when it is released, on whatever is there then: a
+    /// stuck I/O does not ask whether anybody still waits for it.
+    pub fn hold(self: &Arc<Self>, op: Op) -> Held {
+        let (release, released) = watch::channel(false);
+        self.state.lock().hold = Some(Hold { op, release: released });
+        Held { disk: Arc::clone(self), release }
+    }
+
+    pub fn open_handles(&self) -> usize {
+        self.state.lock().handles
+    }
+
+    /// How often it was opened while it was open.
+    pub fn double_opens(&self) -> usize {
+        self.state.lock().double_opens
+    }
+
+    /// Whether a handle is open on which nothing can be relied on any more.
+    pub fn has_dead_handle(&self) -> bool {
+        let state = self.state.lock();
+        state.handles > 0 && state.handle_is_dead
+    }
+
+    /// Flushes made on a handle after one of them had failed.
+    pub fn flushes_after_failure(&self) -> usize {
+        self.state.lock().flushes_after_failure
+    }
+
+    /// Changes that have reached it.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(SeqCst)
+    }
+
+    pub fn size_bytes(&self) -> u64 {
+        self.state.lock().cached.len() as u64
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        let state = self.state.lock();
+        let head = &state.cached[..8];
+        let tells = state.content_tells && head.iter().any(|&byte| byte != 0);
+        Identity {
+            size_bytes: state.cached.len() as u64,
+            content: tells.then(|| format!("test:{head:02x?}")).into_iter().collect(),
+            hardware: Some(state.hardware.clone()),
+            file: None,
+            location: self.name.clone(),
+        }
+    }
+
+    /// Opens it; gives the number of the stay that the handle is good for.
+    pub(super) fn open(&self) -> Result<u64, Error> {
+        let mut state = self.state.lock();
+        if !state.is_there {
+            return Err(Error::new(ErrorKind::Gone, format!("{} is not there", self.name)));
+        }
+        if state.handles > 0 {
+            state.double_opens += 1;
+            return Err(Error::new(ErrorKind::Medium, format!("{} is in use", self.name)));
+        }
+        state.handles += 1;
+        state.handle_is_dead = false;
+        state.flush_failed = false;
+        Ok(state.stay)
+    }
+
+    pub(super) fn close(&self) {
+        self.state.lock().handles -= 1;
+    }
+
+    pub(super) fn presence(&self, stay: u64) -> Result<(), Error> {
+        self.state.lock().presence(stay)
+    }
+
+    /// How often the next I/O is to yield, before and after it happens; `None` for one that is done at once.
+    pub(super) fn next_pace(&self) -> Option<(u64, u64)> {
+        let mut state = self.state.lock();
+        if state.pace == 0 {
+            return None;
+        }
+        state.pace ^= state.pace << 13;
+        state.pace ^= state.pace >> 7;
+        state.pace ^= state.pace << 17;
+        let bits = state.pace >> 20;
+        (bits & 1 == 0).then_some(((bits >> 1) % 4, (bits >> 3) % 4))
+    }
+
+    /// Waits while I/O of this kind is held up.
+    pub(super) fn held_up(&self, op: Op) -> Option<watch::Receiver<bool>> {
+        let state = self.state.lock();
+        state.hold.as_ref().filter(|hold| hold.op == op).map(|hold| hold.release.clone())
+    }
+
+    pub(super) async fn while_held(&self, mut release: watch::Receiver<bool>) {
+        self.stuck.send_modify(|stuck| *stuck += 1);
+        // Dropped senders release as well.
+        let _ = release.wait_for(|released| *released).await;
+        self.stuck.send_modify(|stuck| *stuck -= 1);
+    }
+
+    /// A flush begins: notes what it covers. Nothing for any other request.
+    pub(super) fn begin(&self, op: Op) -> u64 {
+        let mut state = self.state.lock();
+        if op != Op::Flush {
+            return 0;
+        }
+        state.flushes_after_failure += usize::from(state.flush_failed);
+        state.begin_flush()
+    }
+
+    /// Carries out an I/O that was not held up; a stuck one lands whatever has become of its handle.
+    pub(super) fn finish(
+        &self,
+        request: Request,
+        flush: u64,
+        stay: u64,
+        was_stuck: bool,
+    ) -> Result<Reply, Error> {
+        let mut state = self.state.lock();
+        if was_stuck && request.is_change() {
+            state.apply(&request, 1);
+            self.changes.fetch_add(1, SeqCst);
+        }
+        state.presence(stay)?;
+        if let Some(fault) = state.next_fault(Op::of(&request)) {
+            return Err(state.fail(&request, flush, fault));
+        }
+        match &request {
+            Request::Read { extent, .. } => {
+                let bytes = state.cached[range(*extent)].to_vec();
+                Ok(Reply::Data(bytes::Bytes::from(bytes).into()))
+            }
+            Request::Flush => {
+                state.finish_flushes_to(flush);
+                Ok(Reply::Done)
+            }
+            Request::Cache { .. } => Ok(Reply::Done),
+            _ => {
+                state.apply(&request, 1);
+                self.changes.fetch_add(1, SeqCst);
+                Ok(Reply::Done)
+            }
+        }
+    }
+}
+
+impl DiskState {
+    fn presence(&self, stay: u64) -> Result<(), Error> {
+        match self.is_there && self.stay == stay {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Gone, "the disk is gone")),
+        }
+    }
+
+    fn go(&mut self) {
+        self.is_there = false;
+        self.handle_is_dead = true;
+        self.lose_unsynced();
+    }
+
+    fn lose_unsynced(&mut self) {
+        self.writing.clear();
+        self.dirty.fill(false);
+        self.cached.copy_from_slice(&self.durable);
+    }
+
+    fn next_fault(&mut self, op: Op) -> Option<Fault> {
+        let mut due = None;
+        for (place, script) in self.scripts.iter_mut().enumerate() {
+            if script.op == op {
+                match script.nth {
+                    0 => due = Some(place),
+                    _ => script.nth -= 1,
+                }
+            }
+        }
+        due.map(|place| self.scripts.remove(place).fault)
+    }
+
+    fn fail(&mut self, request: &Request, flush: u64, fault: Fault) -> Error {
+        if fault == Fault::Error {
+            if matches!(request, Request::Flush) {
+                self.writing.retain(|(number, _)| *number > flush);
+                self.flush_failed = true;
+                self.handle_is_dead = true;
+            }
+            return Error::new(ErrorKind::Medium, "a scripted error");
+        }
+        if fault == Fault::GoneTorn {
+            match request {
+                Request::Flush => self.tear_flush(flush),
+                _ if request.is_change() => self.tear_change(request),
+                _ => {}
+            }
+        }
+        self.go();
+        Error::new(ErrorKind::Gone, "the disk is gone, as scripted")
+    }
+
+    /// Half of the sectors of a flush reach the platter.
+    fn tear_flush(&mut self, flush: u64) {
+        for (_, sectors) in self.writing.iter_mut().filter(|(number, _)| *number <= flush) {
+            sectors.truncate(sectors.len() / 2);
+        }
+        self.finish_flushes_to(flush);
+    }
+
+    /// Half of a change reaches the platter.
+    fn tear_change(&mut self, request: &Request) {
+        self.apply(request, 2);
+        let half = range(request.extent().unwrap());
+        let half = half.start..half.start + half.len() / 2 / TEAR * TEAR;
+        let (cached, durable) = (&self.cached[half.clone()], &mut self.durable[half]);
+        durable.copy_from_slice(cached);
+    }
+
+    /// Changes the cached image by the first `1/part` of a request.
+    fn apply(&mut self, request: &Request, part: usize) {
+        let all = range(request.extent().unwrap());
+        let place = all.start..all.start + if part == 1 { all.len() } else { all.len() / part / TEAR * TEAR };
+        if place.is_empty() {
+            return;
+        }
+        match request {
+            Request::Write { data, .. } => {
+                self.cached[place.clone()].copy_from_slice(&data[..place.len()]);
+            }
+            _ => self.cached[place.clone()].fill(0),
+        }
+        self.dirty[place.start / SECTOR..=(place.end - 1) / SECTOR].fill(true);
+    }
+
+    fn begin_flush(&mut self) -> u64 {
+        let mut sectors = Vec::new();
+        for sector in 0..self.dirty.len() {
+            if std::mem::take(&mut self.dirty[sector]) {
+                let start = sector * SECTOR;
+                let end = self.cached.len().min(start + SECTOR);
+                sectors.push((start, self.cached[start..end].to_vec()));
+            }
+        }
+        self.flushes += 1;
+        self.writing.push((self.flushes, sectors));
+        self.flushes
+    }
+
+    fn finish_flushes_to(&mut self, flush: u64) {
+        let writing = std::mem::take(&mut self.writing);
+        for (number, sectors) in writing {
+            if number > flush {
+                self.writing.push((number, sectors));
+                continue;
+            }
+            for (start, bytes) in sectors {
+                self.durable[start..start + bytes.len()].copy_from_slice(&bytes);
+            }
+        }
+    }
+}
+
+fn range(extent: Extent) -> std::ops::Range<usize> {
+    usize::try_from(extent.offset()).unwrap()..usize::try_from(extent.end()).unwrap()
+}

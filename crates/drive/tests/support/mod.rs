@@ -1,0 +1,15 @@
+//! Test doubles, all of which enter through the public seams, and the words in which the tests are told.
+
+#![allow(dead_code, reason = "each test uses its part")]
+#![allow(missing_docs, unreachable_pub, reason = "for tests only")]
+
+pub mod disk;
+pub mod medium;
+pub mod storage;
+pub mod words;
+pub mod world;
+
+pub use disk::{Disk, Fault, Op};
+pub use storage::Refuses;
+pub use words::*;
+pub use world::{Process, SIZE, World};

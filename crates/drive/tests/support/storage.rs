@@ -1,0 +1,122 @@
+//! A journal's directory that can be made to fail, and records in memory.
+
+use std::collections::BTreeMap;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+use hotbay_drive::{Records, VolumeRecord};
+use hotbay_journal::{Access, FileStorage, SegmentFile, Storage};
+use parking_lot::Mutex;
+
+/// What a journal's disk refuses from now on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Refuses {
+    #[default]
+    Nothing,
+    Syncs,
+    Writes,
+    NewFiles,
+}
+
+/// The switch of a journal's disk.
+pub type Mood = Arc<Mutex<Refuses>>;
+
+/// A directory on a disk with moods.
+pub struct MoodyStorage {
+    pub files: FileStorage,
+    pub mood: Mood,
+}
+
+struct MoodyFile {
+    file: Box<dyn SegmentFile>,
+    mood: Mood,
+}
+
+fn refuse(mood: &Mood, what: Refuses, error: io::ErrorKind) -> io::Result<()> {
+    match *mood.lock() == what {
+        true => Err(io::Error::new(error, "the journal's disk refuses")),
+        false => Ok(()),
+    }
+}
+
+impl MoodyStorage {
+    fn wrap(&self, file: Box<dyn SegmentFile>) -> Box<dyn SegmentFile> {
+        Box::new(MoodyFile { file, mood: Arc::clone(&self.mood) })
+    }
+}
+
+impl Storage for MoodyStorage {
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.files.list()
+    }
+
+    fn create(&self, name: &str, length: u64) -> io::Result<Box<dyn SegmentFile>> {
+        refuse(&self.mood, Refuses::NewFiles, io::ErrorKind::StorageFull)?;
+        self.files.create(name, length).map(|file| self.wrap(file))
+    }
+
+    fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn SegmentFile>> {
+        self.files.open(name, access).map(|file| self.wrap(file))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.files.remove(name)
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        refuse(&self.mood, Refuses::Syncs, io::ErrorKind::Other)?;
+        self.files.sync_directory()
+    }
+}
+
+impl SegmentFile for MoodyFile {
+    fn len(&self) -> u64 {
+        self.file.len()
+    }
+
+    fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {
+        refuse(&self.mood, Refuses::Writes, io::ErrorKind::Other)?;
+        self.file.write_at(slices, position)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        refuse(&self.mood, Refuses::Syncs, io::ErrorKind::Other)?;
+        self.file.sync_data()
+    }
+
+    fn erase_from(&self, position: u64) -> io::Result<()> {
+        self.file.erase_from(position)
+    }
+
+    fn view(&self, position: u64, length: u64) -> bytes::Bytes {
+        self.file.view(position, length)
+    }
+}
+
+/// Records that outlive a drive, but not the test.
+#[derive(Debug, Default)]
+pub struct MemoryRecords {
+    saved: Mutex<BTreeMap<String, VolumeRecord>>,
+    refuses: Mutex<bool>,
+}
+
+impl MemoryRecords {
+    pub fn of(&self, volume: &str) -> Option<VolumeRecord> {
+        self.saved.lock().get(volume).cloned()
+    }
+
+    /// From now on nothing can be saved, or everything again.
+    pub fn refuse(&self, refuses: bool) {
+        *self.refuses.lock() = refuses;
+    }
+}
+
+impl Records for MemoryRecords {
+    fn save(&self, record: &VolumeRecord) -> io::Result<()> {
+        if *self.refuses.lock() {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "no room for a record"));
+        }
+        self.saved.lock().insert(record.name.clone(), record.clone());
+        Ok(())
+    }
+}
