@@ -43,7 +43,7 @@ struct Passage<'a>(&'a Gate);
 
 impl<'a> Passage<'a> {
     fn through(gate: &'a Gate) -> Option<Self> {
-        gate.enter().then_some(Self(gate))
+        gate.enter().then(|| Self(gate))
     }
 }
 
