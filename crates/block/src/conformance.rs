@@ -1,11 +1,11 @@
 //! The suite that each device passes: one rule of the contract of [`Device`] after another.
 //!
 //! A device is compared with a `Vec<u8>`, the *model*, that takes the same changes. Each rule ends with a
-//! comparison of everything, so that a byte that was changed beside the right place is found too. What a rule does is
-//! the same on every run: its numbers come from a seed that is in the code.
+//! comparison of everything, so that a byte that was changed beside the right place is found too. What a
+//! rule does is the same on every run: its numbers come from a seed that is in the code.
 //!
-//! [`Checked`](crate::Checked) answers for ranges and write protection, so a device that has nothing above it is
-//! given wrapped in one. The caller brings the runtime that the device needs.
+//! [`Checked`](crate::Checked) answers for ranges and write protection, so a device that has nothing above
+//! it is given wrapped in one. The caller brings the runtime that the device needs.
 
 mod concurrent;
 mod model;
@@ -68,8 +68,8 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// Tries every rule on `device`, the content of which is lost. A device that is read-only is tried on [its own
-/// rules](check_read_only).
+/// Tries every rule on `device`, the content of which is lost. A device that is read-only is tried on [its
+/// own rules](check_read_only).
 ///
 /// # Panics
 /// Where the device breaks a rule, with the rule's name; where it is too small or too large to be tested.

@@ -1,10 +1,10 @@
 //! A medium that is a regular file or a block device.
 //!
-//! A request that the page cache can serve is carried out on the calling thread; one that has to wait goes to a
-//! thread of tokio's blocking pool. So does every look at the medium after an error, and every sync.
+//! A request that the page cache can serve is carried out on the calling thread; one that has to wait goes
+//! to a thread of tokio's blocking pool. So does every look at the medium after an error, and every sync.
 //!
-//! The descriptor, and with it the lock, is closed with the last request under way: a request that hangs keeps
-//! the medium from being opened again, because it could still reach it.
+//! The descriptor, and with it the lock, is closed with the last request under way: a request that hangs
+//! keeps the medium from being opened again, because it could still reach it.
 
 use std::io::Error as IoError;
 use std::path::Path;
@@ -45,9 +45,9 @@ impl FileMedium {
     /// Opens what is at `path`, and locks it. Blocks as long as the disk needs.
     ///
     /// # Errors
-    /// [`ErrorKind::Gone`] where nothing is there, [`ErrorKind::Medium`] where it is in use (the context says by
-    /// whom) or cannot be opened, [`ErrorKind::Invalid`] where it is neither a file nor a block device, and
-    /// [`ErrorKind::ReadOnly`] where this user may not write it.
+    /// [`ErrorKind::Gone`] where nothing is there, [`ErrorKind::Medium`] where it is in use (the context
+    /// says by whom) or cannot be opened, [`ErrorKind::Invalid`] where it is neither a file nor a block
+    /// device, and [`ErrorKind::ReadOnly`] where this user may not write it.
     pub fn open(path: &Path) -> Result<Self> {
         let open = OpenFile::open(path)?;
         let patience = Patience::of(open.file());
@@ -250,8 +250,8 @@ impl Medium for FileMedium {
     }
 }
 
-/// Creates an empty, sparse file of `size_bytes` that only its owner may touch, unless there is one already. After
-/// a crash it is there or not, never with another size.
+/// Creates an empty, sparse file of `size_bytes` that only its owner may touch, unless there is one
+/// already. After a crash it is there or not, never with another size.
 pub(crate) fn create_unless_there(path: &Path, size_bytes: u64) -> Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let created = std::fs::File::options().write(true).create_new(true).mode(0o600).open(path);

@@ -1,14 +1,17 @@
-//! Identifiers in the content of a medium: what file systems, partition tables and the like write about themselves.
+//! Identifiers in the content of a medium: what file systems, partition tables and the like write about
+//! themselves.
 //!
-//! Only numbers that are made at random when the thing is created count; a label does not, because people give the
-//! same one twice. Each format is told by its magic number, and an identifier of all zeroes is none.
+//! Only numbers that are made at random when the thing is created count; a label does not, because people
+//! give the same one twice. Each format is told by its magic number, and an identifier of all zeroes is
+//! none.
 
 use uuid::Uuid;
 
 /// Identity depends on the content before this offset, and on no byte behind it.
 pub const IDENTIFYING_BYTES: u64 = 128 << 10;
 
-/// The identifiers in `head`, the first [`IDENTIFYING_BYTES`] of a content or all of it where it is shorter: such as
+/// The identifiers in `head`, the first [`IDENTIFYING_BYTES`] of a content or all of it where it is
+/// shorter: such as
 /// `ext:UUID`, `gpt:GUID`, `vfat:1234-ABCD`; sorted. Empty where nothing is recognised.
 ///
 /// `head` may be any bytes at all.
@@ -176,8 +179,8 @@ fn gpt(head: Bytes<'_>) -> Option<String> {
     })
 }
 
-/// The disk signature of a master boot record. Boot sectors of file systems look the same, and a GPT has one in front of it,
-/// so it counts only where nothing else is found.
+/// The disk signature of a master boot record. Boot sectors of file systems look the same, and a GPT has
+/// one in front of it, so it counts only where nothing else is found.
 fn mbr(head: Bytes<'_>) -> Option<String> {
     head.has(510, &[0x55, 0xaa])
         .then(|| head.u32_le(440))?

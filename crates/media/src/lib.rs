@@ -1,16 +1,18 @@
 //! Things that hold blocks: regular files, block devices, memory; and how to recognise them.
 //!
-//! This crate knows no volumes, no configuration and no server; it decides nothing about a medium that went away, it
-//! only says so. It checks no ranges: that is what [`hotbay_block::Checked`] above it is for. Tokio serves for threads
-//! that may block, and for waiting until they are done; there are no timers here and no sockets.
+//! This crate knows no volumes, no configuration and no server; it decides nothing about a medium that went
+//! away, it only says so. It checks no ranges: that is what [`hotbay_block::Checked`] above it is for.
+//! Tokio serves for threads that may block, and for waiting until they are done; there are no timers here
+//! and no sockets.
 //!
 //! * [`MediumSpec`], [`ByteSize`]: how a medium and a size are written.
 //! * [`Shelf`]: finds and opens what a [`MediumSpec`] names.
 //! * [`FileMedium`], [`MemoryMedium`]: the media.
 //! * [`content_ids`]: the identifiers in the first [`IDENTIFYING_BYTES`] of a content.
 //!
-//! Inside, from the bottom: `sys` (system calls with `unsafe`), `sysfs`, `lock`; `open_file` (a descriptor and whether the
-//! medium behind it is still there), `transfer` (reads and writes, and what would wait), `zeroing`, `sync_queue`.
+//! Inside, from the bottom: `sys` (system calls with `unsafe`), `sysfs`, `lock`; `open_file` (a descriptor
+//! and whether the medium behind it is still there), `transfer` (reads and writes, and what would wait),
+//! `zeroing`, `sync_queue`.
 
 mod file;
 mod identity;

@@ -1,7 +1,8 @@
 //! A medium that is memory of the daemon.
 //!
-//! Sparse: what was never written, or was zeroed or trimmed by whole chunks, takes no memory. Chunks lie in stripes, each with a
-//! lock of its own, so that requests to different places seldom meet. A lock is held for a copy of at most one chunk.
+//! Sparse: what was never written, or was zeroed or trimmed by whole chunks, takes no memory. Chunks lie in
+//! stripes, each with a lock of its own, so that requests to different places seldom meet. A lock is held
+//! for a copy of at most one chunk.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,8 +22,8 @@ const STRIPES: u64 = 64;
 
 type Stripe = RwLock<HashMap<u64, Box<[u8]>>>;
 
-/// The bytes, which outlive the media that show them: who takes a memory medium out and puts it in again finds
-/// what was written.
+/// The bytes, which outlive the media that show them: who takes a memory medium out and puts it in again
+/// finds what was written.
 #[derive(Debug)]
 pub(crate) struct MemoryStore {
     size: ByteSize,
@@ -94,8 +95,8 @@ fn new_chunk() -> Box<[u8]> {
     vec![0; usize::try_from(CHUNK_BYTES).expect("a chunk fits in memory")].into()
 }
 
-/// Memory of the daemon as a medium. Always there while the daemon runs; nothing survives it, so stable storage
-/// and memory are one.
+/// Memory of the daemon as a medium. Always there while the daemon runs; nothing survives it, so stable
+/// storage and memory are one.
 #[derive(Debug)]
 pub struct MemoryMedium {
     name: String,

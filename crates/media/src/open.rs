@@ -26,16 +26,16 @@ impl Shelf {
 
     /// Opens the medium that `spec` names, for the volume `owner`.
     ///
-    /// A file that has `create` and is not there is created, sparse and for its owner's eyes only; one that is
-    /// there is opened as it is, whatever its size. A memory medium belongs to its owner: the same owner and size give the same bytes
-    /// as long as the shelf lives.
+    /// A file that has `create` and is not there is created, sparse and for its owner's eyes only; one that
+    /// is there is opened as it is, whatever its size. A memory medium belongs to its owner: the same owner
+    /// and size give the same bytes as long as the shelf lives.
     ///
-    /// The future opens files on tokio's blocking pool, and needs the shelf no longer. If it is dropped the file is
-    /// opened and closed again, and may have been created.
+    /// The future opens files on tokio's blocking pool, and needs the shelf no longer. If it is dropped the
+    /// file is opened and closed again, and may have been created.
     ///
     /// # Errors
-    /// As [`FileMedium::open`]; with `create`, [`ErrorKind::Gone`](hotbay_block::ErrorKind::Gone) where there is
-    /// no directory for the file.
+    /// As [`FileMedium::open`]; with `create`, [`ErrorKind::Gone`](hotbay_block::ErrorKind::Gone) where
+    /// there is no directory for the file.
     pub fn open(
         &self,
         spec: &MediumSpec,
@@ -58,8 +58,9 @@ impl Shelf {
         }
     }
 
-    /// Whether the medium can be found now, without opening it or waiting for a disk: a file or device is there,
-    /// or the owner's memory is on the shelf. What [`open`](Self::open) would only create is not there.
+    /// Whether the medium can be found now, without opening it or waiting for a disk: a file or device is
+    /// there, or the owner's memory is on the shelf. What [`open`](Self::open) would only create is not
+    /// there.
     ///
     /// It may be gone, or in use, by the time it is opened.
     #[must_use]

@@ -1,12 +1,13 @@
 //! A regular file or a block device, open and ours alone, and the question whether it is still there.
 //!
-//! The descriptor alone cannot answer that: a file that was unlinked goes on taking writes and syncs that nobody
-//! will find again, and a disk that was pulled may be back under the same number as another one. So
+//! The descriptor alone cannot answer that: a file that was unlinked goes on taking writes and syncs that
+//! nobody will find again, and a disk that was pulled may be back under the same number as another one. So
 //! [`OpenFile::presence`] asks three times: does the name still lead to what is open; is what is open still
 //! as large as it was; and, of a block device, does the hardware answer a read that no cache can serve.
 //!
 //! What a system call says is a hint at most. A disk that was pulled answers a write with ENOSPC and a read
-//! with 0 bytes; a bad sector answers EIO with the disk still there. So each failure is followed by that question.
+//! with 0 bytes; a bad sector answers EIO with the disk still there. So each failure is followed by that
+//! question.
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
@@ -88,8 +89,9 @@ impl OpenFile {
     /// Opens what is at `path` to read and write, and locks it. May wait for the disk.
     ///
     /// # Errors
-    /// [`ErrorKind::Gone`] where nothing is there, [`ErrorKind::Medium`] where it is in use or cannot be opened,
-    /// [`ErrorKind::Invalid`] where it can be no medium, [`ErrorKind::ReadOnly`] where it may only be read.
+    /// [`ErrorKind::Gone`] where nothing is there, [`ErrorKind::Medium`] where it is in use or cannot be
+    /// opened, [`ErrorKind::Invalid`] where it can be no medium, [`ErrorKind::ReadOnly`] where it may only
+    /// be read.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         // Looked at before it is opened: opening a device of another kind may do something to it.
         let stat = rustix::fs::stat(path).map_err(|errno| cannot_open(path, errno))?;
@@ -200,8 +202,8 @@ impl OpenFile {
         self.read_past_the_cache().err().map(|errno| format!("{shown} does not answer: {errno}"))
     }
 
-    /// Reads from the hardware itself, in three places, because one may lie in a bad sector. A device that cannot
-    /// be read around the cache is believed to be there.
+    /// Reads from the hardware itself, in three places, because one may lie in a bad sector. A device that
+    /// cannot be read around the cache is believed to be there.
     fn read_past_the_cache(&self) -> Result<(), Errno> {
         let opened = File::options()
             .read(true)
@@ -231,8 +233,8 @@ impl OpenFile {
         outcome
     }
 
-    /// The error for a failure of `doing` (such as `read 4096+512`), after a look whether the medium is there. May
-    /// take as long as a system call on it.
+    /// The error for a failure of `doing` (such as `read 4096+512`), after a look whether the medium is
+    /// there. May take as long as a system call on it.
     pub(crate) fn classify(&self, doing: &str, fault: Fault) -> Error {
         let shown = self.path.display();
         let error = match (self.missing(), fault) {

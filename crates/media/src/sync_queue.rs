@@ -1,8 +1,9 @@
 //! One sync at a time, shared by all that wait for one, and none after one has failed.
 //!
-//! The kernel reports a failed write-back once for each open file description. Of two `fdatasync` under way at
-//! once on one descriptor, one gets the error and the other may succeed although the data is lost. So there is
-//! at most one under way, its outcome is recorded before the next one may begin, and after a failure there is no next one.
+//! The kernel reports a failed write-back once for each open file description. Of two `fdatasync` under way
+//! at once on one descriptor, one gets the error and the other may succeed although the data is lost. So
+//! there is at most one under way, its outcome is recorded before the next one may begin, and after a
+//! failure there is no next one.
 //!
 //! A request that arrives while a sync runs waits for the next: the one under way may have begun before the
 //! writes that the request has to cover. All that arrive meanwhile share that next one.
@@ -75,11 +76,12 @@ impl SyncQueue {
         }
     }
 
-    /// Completes when a sync that began after the first poll has succeeded. Dropping it does not stop the sync.
+    /// Completes when a sync that began after the first poll has succeeded. Dropping it does not stop the
+    /// sync.
     ///
     /// # Errors
-    /// Those of the sync; [`ErrorKind::PreviousFailure`] after one that failed; [`ErrorKind::ShuttingDown`] where
-    /// the runtime ends.
+    /// Those of the sync; [`ErrorKind::PreviousFailure`] after one that failed; [`ErrorKind::ShuttingDown`]
+    /// where the runtime ends.
     pub(crate) async fn sync(self: Arc<Self>) -> Result<()> {
         let (answer, outcome) = oneshot::channel();
         if self.enter(answer)? {

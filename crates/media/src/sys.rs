@@ -14,7 +14,8 @@ use std::os::fd::AsFd;
 use bytes::{BufMut, BytesMut};
 use rustix::io::{Errno, ReadWriteFlags};
 
-/// Reads at most `length` bytes at `offset` behind those in `buffer`; gives their number, 0 at the end of the file.
+/// Reads at most `length` bytes at `offset` behind those in `buffer`; gives their number, 0 at the end of
+/// the file.
 ///
 /// # Errors
 /// Those of `preadv2(2)`; [`Errno::AGAIN`] where [`ReadWriteFlags::NOWAIT`] is given and it would wait.
@@ -31,7 +32,8 @@ pub(crate) fn read_spare(
     let spare = &mut buffer.spare_capacity_mut()[..length];
     let read = rustix::io::preadv2(fd, &mut [uninitialised_slice(spare)], offset, flags)?;
     assert!(read <= length, "the kernel reads no more than it is asked for");
-    // SAFETY: the kernel has initialised the first `read` bytes of the spare capacity, which has `length` at least.
+    // SAFETY: the kernel has initialised the first `read` bytes of the spare capacity, which has `length`
+    // at least.
     unsafe { buffer.advance_mut(read) };
     Ok(read)
 }
@@ -45,9 +47,9 @@ fn uninitialised_slice(memory: &mut [MaybeUninit<u8>]) -> IoSliceMut<'_> {
         length: usize,
     }
     let vector = IoVector { base: memory.as_mut_ptr(), length: memory.len() };
-    // SAFETY: `IoSliceMut` is documented to be ABI compatible with `iovec`. The lifetime is that of `memory`, which
-    // stays mutably borrowed. The bytes are not initialised, so no `&[u8]` to them may be made: the one caller gives
-    // the vector to a system call and drops it, and neither dereferences it.
+    // SAFETY: `IoSliceMut` is documented to be ABI compatible with `iovec`. The lifetime is that of
+    // `memory`, which stays mutably borrowed. The bytes are not initialised, so no `&[u8]` to them may be
+    // made: the one caller gives the vector to a system call and drops it, and neither dereferences it.
     unsafe { std::mem::transmute::<IoVector, IoSliceMut<'_>>(vector) }
 }
 

@@ -31,8 +31,8 @@ impl SysDevice {
         attribute(&self.disk().join("queue/rotational")).as_deref() == Some("1")
     }
 
-    /// What the hardware says it is: `wwn:…`, `serial:…`, `usb:VENDOR:PRODUCT:SERIAL`, `dm:…`, `md:…`, with the
-    /// number of the partition where it is one.
+    /// What the hardware says it is: `wwn:…`, `serial:…`, `usb:VENDOR:PRODUCT:SERIAL`, `dm:…`, `md:…`, with
+    /// the number of the partition where it is one.
     pub(crate) fn hardware(&self) -> Option<String> {
         let disk = self.disk();
         let first = |prefix: &str, names: &[&str]| {
@@ -56,7 +56,8 @@ impl SysDevice {
     }
 }
 
-/// Sticks and card readers seldom have a name of their own as a disk, but the USB device above often has a serial number.
+/// Sticks and card readers seldom have a name of their own as a disk, but the USB device above often has a
+/// serial number.
 fn usb_serial(disk: &Path) -> Option<String> {
     disk.ancestors().find_map(|above| {
         let vendor = attribute(&above.join("idVendor"))?;
@@ -66,7 +67,8 @@ fn usb_serial(disk: &Path) -> Option<String> {
     })
 }
 
-/// The one line of an attribute, with inner runs of blanks joined; `None` where it is missing or says nothing.
+/// The one line of an attribute, with inner runs of blanks joined; `None` where it is missing or says
+/// nothing.
 fn attribute(path: &Path) -> Option<String> {
     let text = std::fs::read(path).ok()?;
     let text = String::from_utf8_lossy(&text);

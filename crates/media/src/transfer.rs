@@ -1,13 +1,15 @@
-//! Whole reads and writes at a place in a file: short transfers are continued, and what would wait is told apart.
+//! Whole reads and writes at a place in a file: short transfers are continued, and what would wait is told
+//! apart.
 //!
 //! The page cache answers most requests at once, and then a hand-over to another thread costs more than the
-//! request. `RWF_NOWAIT` asks for just that: the bytes, or EAGAIN. Not every file system knows it. The first refusal
-//! is remembered, because each costs as much as a small read. Then the choice is by what is known of the file:
-//! one in memory never waits; of any other, a read may wait for a disk, so all reads go to a thread that may.
+//! request. `RWF_NOWAIT` asks for just that: the bytes, or EAGAIN. Not every file system knows it. The
+//! first refusal is remembered, because each costs as much as a small read. Then the choice is by what is
+//! known of the file: one in memory never waits; of any other, a read may wait for a disk, so all reads go
+//! to a thread that may.
 //!
-//! A buffered write waits for the disk only where it fills a page in part and the rest is not in the cache, or where
-//! there are so many dirty pages that the kernel slows the writer down. The first is asked for with a read of one byte;
-//! the second is rare here, because a volume syncs long before.
+//! A buffered write waits for the disk only where it fills a page in part and the rest is not in the cache,
+//! or where there are so many dirty pages that the kernel slows the writer down. The first is asked for
+//! with a read of one byte; the second is rare here, because a volume syncs long before.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

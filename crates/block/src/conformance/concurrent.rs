@@ -15,8 +15,8 @@ async fn together(device: &dyn Device, requests: Vec<Request>) -> Result<Vec<Rep
     replies.map(|(answer, what)| answer.map_err(|error| failed(&what, &error))).collect()
 }
 
-/// Neighbours meet inside of sectors, pages and chunks, so a device that reads, changes and writes back larger
-/// blocks loses one of them.
+/// Neighbours meet inside of sectors, pages and chunks, so a device that reads, changes and writes back
+/// larger blocks loses one of them.
 pub(super) async fn disjoint(device: &dyn Device) -> Result<(), Broken> {
     for (seed, step) in [(20, 33), (21, 512), (22, 1000), (23, 4096), (24, 5000), (25, 66_000)] {
         let mut model = Model::filled(device, seed).await?;

@@ -124,7 +124,8 @@ fn each_wrong_device_is_found_by_its_rule() {
     }
 }
 
-/// Carries out nothing until the execution is polled, and then block after block, one writer and then the next.
+/// Carries out nothing until the execution is polled, and then block after block, one writer and then the
+/// next.
 #[derive(Debug)]
 struct Interleaving {
     device: std::sync::Arc<MemoryDevice>,

@@ -75,7 +75,10 @@ async fn after_its_file_was_renamed_a_sync_says_so_and_is_the_last() {
         medium.presence().await.unwrap();
         let previous = Some(ErrorKind::PreviousFailure);
         assert_eq!(kind(&medium, Request::Flush).await, previous);
-        assert_eq!(kind(&medium, write_at(0, 4096, Durability::Stable)).await, previous);
+        let refused = write_at(8192, 4096, Durability::Stable);
+        assert_eq!(kind(&medium, refused).await, previous);
+        let untouched = run(&medium, Request::read(extent(8192, 4096))).await.unwrap();
+        assert_eq!(untouched.into_payload().into_bytes(), vec![0; 4096], "it is not even begun");
         let (hole, durability) = (Hole::Allowed, Durability::Stable);
         let zero = Request::Zero { extent: extent(0, 10), hole, durability };
         assert_eq!(kind(&medium, zero).await, previous);

@@ -65,6 +65,8 @@ async fn after_a_failure_no_sync_begins() {
         tokio::task::yield_now().await;
     }
     script.end.send(Err(medium_error())).unwrap();
+    // A sync that began now would panic, and not wait for its script.
+    drop(script.end);
     let error = failing.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Medium);
     assert!(error.with_sources().contains("os error 5"), "{}", error.with_sources());

@@ -1,4 +1,5 @@
-//! Real block devices, made with `losetup`. That needs root; where it cannot be done each test says so and proves nothing.
+//! Real block devices, made with `losetup`. That needs root; where it cannot be done each test says so and
+//! proves nothing.
 
 use std::process::Command;
 
@@ -61,6 +62,21 @@ async fn a_block_device_has_one_user_at_a_time() {
 }
 
 #[tokio::test]
+async fn a_mounted_block_device_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(disk) = Loop::over(directory.path(), 1 << 20) else { return };
+    let made = Command::new("mke2fs").arg("-q").arg(&disk.device).output();
+    let Some(place) = made.ok().and_then(|_| Mounted::on_new_place(&["-t", "ext4"], &disk.device))
+    else {
+        return;
+    };
+    let error = FileMedium::open(&disk.device).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Medium);
+    let expected = format!("is mounted on {}", place.0.display());
+    assert!(error.to_string().ends_with(&expected), "{error}");
+}
+
+#[tokio::test]
 async fn a_block_device_that_changes_its_size_is_gone() {
     let directory = tempfile::tempdir().unwrap();
     let Some(disk) = Loop::over(directory.path(), 1 << 20) else { return };
@@ -79,11 +95,12 @@ async fn a_block_device_that_changes_its_size_is_gone() {
     assert_eq!(kind(&medium, Request::Flush).await, Some(ErrorKind::Gone));
 }
 
-/// The write is in the page cache, and the disk has no room for it: the first sync says so, and a second one on the
-/// same descriptor would succeed with the data lost.
+/// The write is in the page cache, and the disk has no room for it: the first sync says so, and a second
+/// one on the same descriptor would succeed with the data lost.
 #[tokio::test]
 async fn a_failed_sync_is_reported_once_and_never_retried() {
-    let Some(room) = SmallRoom::of("1M") else { return };
+    let small = ["-t", "tmpfs", "-o", "size=1M"];
+    let Some(room) = Mounted::on_new_place(&small, Path::new("tmpfs")) else { return };
     let Some(disk) = Loop::over(&room.0, 16 << 20) else { return };
     let medium = FileMedium::open(&disk.device).unwrap();
     assert_eq!(kind(&medium, write_at(0, 8 << 20, Durability::Deferred)).await, None);
@@ -100,23 +117,19 @@ async fn a_failed_sync_is_reported_once_and_never_retried() {
     );
 }
 
-/// A file system of memory with very little room.
-struct SmallRoom(PathBuf);
+/// A file system that is mounted as long as this lives.
+struct Mounted(PathBuf);
 
-impl SmallRoom {
-    fn of(size: &str) -> Option<Self> {
+impl Mounted {
+    /// `None`, loudly, where nothing can be mounted.
+    fn on_new_place(arguments: &[&str], what: &Path) -> Option<Self> {
         let place = tempfile::tempdir().unwrap().keep();
-        let option = format!("size={size}");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &option, "tmpfs"])
-            .arg(&place)
-            .output();
-        match mounted {
+        match Command::new("mount").args(arguments).arg(what).arg(&place).output() {
             Ok(output) if output.status.success() => Some(Self(place)),
             other => {
                 let _ = fs::remove_dir(&place);
                 eprintln!(
-                    "SKIPPED: nothing can be mounted here, no failing disk is tried: {other:?}"
+                    "SKIPPED: {what:?} cannot be mounted here, so this is not tried: {other:?}"
                 );
                 None
             }
@@ -124,9 +137,9 @@ impl SmallRoom {
     }
 }
 
-impl Drop for SmallRoom {
+impl Drop for Mounted {
     fn drop(&mut self) {
-        // Lazily, because the loop device in it goes a moment later.
+        // Lazily, because a loop device in it goes a moment later.
         let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
         let _ = fs::remove_dir(&self.0);
     }
