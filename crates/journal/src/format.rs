@@ -342,3 +342,6 @@ impl RawRecord {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
