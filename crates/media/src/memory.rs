@@ -180,7 +180,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_a_device() {
-        conformance::check(&Checked::new(MemoryMedium::new(ByteSize(24 << 20)))).await;
+        conformance::check(&Checked::new(MemoryMedium::new(ByteSize(6 << 20)))).await;
         conformance::check(&Checked::new(MemoryMedium::new(ByteSize((5 << 20) + 4321)))).await;
     }
 

@@ -39,13 +39,13 @@ async fn kind(medium: &FileMedium, request: Request) -> Option<ErrorKind> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_on_a_disk_is_a_device() {
-    let (_directory, _path, medium) = medium((9 << 20) + 777);
+    let (_directory, _path, medium) = medium((5 << 20) + 777);
     conformance::check(&Checked::new(medium)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_in_memory_is_a_device() {
-    let (_directory, _path, medium) = medium_in(Path::new("/dev/shm"), 24 << 20);
+    let (_directory, _path, medium) = medium_in(Path::new("/dev/shm"), 6 << 20);
     conformance::check(&Checked::new(medium)).await;
 }
 

@@ -41,11 +41,11 @@ impl Drop for Loop {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_device_is_a_device() {
     let directory = tempfile::tempdir().unwrap();
-    let Some(disk) = Loop::over(directory.path(), 12 << 20) else { return };
+    let Some(disk) = Loop::over(directory.path(), 6 << 20) else { return };
     let medium = FileMedium::open(&disk.device).unwrap();
     medium.presence().await.unwrap();
     let identity = medium.identify().await.unwrap();
-    assert_eq!((identity.size_bytes, identity.file), (12 << 20, None));
+    assert_eq!((identity.size_bytes, identity.file), (6 << 20, None));
     conformance::check(&Checked::new(medium)).await;
 }
 
