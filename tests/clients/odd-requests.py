@@ -67,6 +67,7 @@ def check_whole(handle):
     answers(0, "a flush", handle.flush)
     answers(0, "a read with FUA", lambda: handle.pread(512, 0, nbd.CMD_FLAG_FUA))
     answers(0, "a write of the last block", lambda: handle.pwrite(b"\x77" * 512, SIZE - 512))
+    answers(0, "a cache request", lambda: handle.cache(4096, 0))
     answers(0, "a trim with FUA", lambda: handle.trim(4096, MIB, nbd.CMD_FLAG_FUA))
     assert handle.pread(512, SIZE - 512) == b"\x77" * 512
     smallest = max(1, handle.get_block_size(nbd.SIZE_MINIMUM))

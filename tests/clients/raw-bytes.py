@@ -97,7 +97,7 @@ def list_with_data_keeps_step(path):
     wire.option(LIST, b"junk")
     assert list(wire.replies(LIST))[-1][0] >= 1 << 31
     wire.option(LIST)
-    assert any(data == struct.pack(">I", 1) + b"a" for _, data in wire.replies(LIST))
+    assert any(data[:5] == struct.pack(">I", 1) + b"a" for _, data in wire.replies(LIST))
 
 
 def garbled_go_keeps_step(path):

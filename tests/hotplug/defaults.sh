@@ -15,10 +15,12 @@ hotbay serve >said 2>log &
 daemon=$!
 answers "$daemon"
 cat log >>said
-grep -q 'nbd+unix://' said              # where the clients go
-grep -q 'hotbay status\|hotbay eject\|hotbay attach\|nbd-client' said
+grep -q 'hotbay.* eject a' said         # what to type next, and where the clients go
+socket=$(sed -n 's/.*nbd-client -unix \([^ ]*\) .*/\1/p;T;q' said)
 hotbay status | grep -q present
 
-uri=$(grep -o -m1 'nbd+unix://[^ "'\'']*' said)
-qemu-io -f raw -c 'write -P 0x11 0 64k' -c 'read -P 0x11 0 64k' "$uri" >/dev/null
+fill_default() { qemu-io -f raw -c 'write -P 0x11 0 64k' "nbd+unix:///$1?socket=$socket" >/dev/null; }
+fill_default a
+fill_default b
+fill_default ''
 stop_hotbay

@@ -8,7 +8,7 @@ cat >small.toml <<'EOF'
 name = "a"
 medium = "a.img"
 journal_limit = "16MiB"
-retained_limit = "8MiB"
+retained_limit = "4MiB"
 journal_full = "wait"
 EOF
 start_hotbay small.toml

@@ -9,7 +9,7 @@ cat >small.toml <<'EOF'
 name = "a"
 medium = "a.img"
 journal_limit = "32MiB"
-retained_limit = "8MiB"
+retained_limit = "4MiB"
 journal_full = "error"
 EOF
 start_hotbay small.toml
