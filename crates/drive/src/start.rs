@@ -15,7 +15,7 @@ use crate::record::VolumeRecord;
 use crate::route::{Path, Route};
 use crate::settings::VolumeSettings;
 use crate::state::State;
-use crate::volume::{MayReturn, Notes, Stay, Surroundings, Volume};
+use crate::volume::{MayReturn, Notes, Stay, Surroundings, Volume, save};
 
 /// What a volume is made from.
 pub struct VolumeSetup {
@@ -43,6 +43,8 @@ impl Volume {
         if record.size_bytes == 0 {
             record.size_bytes = size_of_new_volume(&settings, &around).await?;
         }
+        // Before the journal is begun, which carries the identity of the volume and its size.
+        save(&around, &record).await?;
         let opened = open_journal(&settings, &record, Arc::clone(&journal)).await;
         let (state, path) = match &opened {
             Ok(_) => (State::Absent, Path::Journal { gate: Arc::default(), under: None }),
@@ -86,8 +88,6 @@ impl Volume {
         if let Some((kind, text)) = news {
             volume.event(kind, text);
         }
-        // The identity and the size of a volume must be known before its first byte is written.
-        volume.update_record(|record| record.size_bytes = size_bytes).await?;
         Ok(volume)
     }
 

@@ -242,7 +242,7 @@ impl Volume {
         if next == *record {
             return Ok(());
         }
-        self.save(&next).await?;
+        save(&self.around, &next).await?;
         *record = next;
         Ok(())
     }
@@ -252,17 +252,9 @@ impl Volume {
     pub(crate) async fn update_record_or_warn(&self, change: impl FnOnce(&mut VolumeRecord)) {
         let mut record = self.record.lock().await;
         change(&mut record);
-        if let Err(refusal) = self.save(&record).await {
+        if let Err(refusal) = save(&self.around, &record).await {
             self.event(EventKind::Warning, refusal.to_string());
         }
-    }
-
-    async fn save(&self, record: &VolumeRecord) -> Result<(), Refusal> {
-        let (records, copy) = (Arc::clone(&self.around.records), record.clone());
-        blocking(move || records.save(&copy)).await.map_err(|error| {
-            Refusal::new(format!("cannot record the state of volume {}: {error}", record.name))
-                .hint("make room in the state directory, or make it writable")
-        })
     }
 
     /// Gains space in the journal, in the background, until enough is gained.
@@ -294,4 +286,13 @@ impl Volume {
             let _ = states.changed().await;
         }
     }
+}
+
+/// Brings a record to stable storage.
+pub(crate) async fn save(around: &Surroundings, record: &VolumeRecord) -> Result<(), Refusal> {
+    let (records, copy) = (Arc::clone(&around.records), record.clone());
+    blocking(move || records.save(&copy)).await.map_err(|error| {
+        Refusal::new(format!("cannot record the state of volume {}: {error}", record.name))
+            .hint("make room in the state directory, or make it writable")
+    })
 }
