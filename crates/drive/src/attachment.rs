@@ -9,14 +9,15 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use hotbay_block::{Extent, Medium, Request};
+use hotbay_block::{Extent, Medium, Reply, Request, Result};
 use hotbay_journal::Change;
 use parking_lot::Mutex;
 use rangemap::RangeSet;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::bay::BayPlace;
 use crate::claims::Claims;
+use crate::driven::Driven;
 use crate::gate::Gate;
 use crate::group::GroupSync;
 use crate::retained::{Mark, RetainedWrites};
@@ -54,6 +55,8 @@ pub(crate) struct Attachment {
     pub(crate) sync_is_coming: AtomicBool,
     completed: Mutex<Completed>,
     fenced: AtomicBool,
+    /// Told when it is fenced.
+    left: Notify,
     bay: Mutex<Option<BayPlace>>,
     retention: Retention,
     /// Whether its loss has been reported.
@@ -107,6 +110,7 @@ impl Attachment {
             sync_is_coming: AtomicBool::new(false),
             completed: Mutex::new(completed),
             fenced: AtomicBool::new(false),
+            left: Notify::new(),
             bay: Mutex::new(Some(bay)),
             retention,
             loss_reported: AtomicBool::new(false),
@@ -123,6 +127,39 @@ impl Attachment {
     /// Whether the medium is lost, so that what comes from it now does not count.
     pub(crate) fn is_fenced(&self) -> bool {
         self.fenced.load(SeqCst)
+    }
+
+    /// Waits until it is fenced.
+    pub(crate) async fn left(&self) {
+        let mut left = std::pin::pin!(self.left.notified());
+        left.as_mut().enable();
+        if !self.is_fenced() {
+            left.await;
+        }
+    }
+
+    /// Carries out a request on the medium. `None` where the attachment is left before the medium has answered: nobody
+    /// need wait for an I/O that hangs. It goes on by itself then, as it does when this is dropped, and keeps the
+    /// attachment, so that no medium is put in that it could still reach.
+    pub(crate) async fn execute(self: &Arc<Self>, request: Request) -> Option<Result<Reply>> {
+        self.execute_until(request, std::future::pending()).await
+    }
+
+    /// The same, and `None` where `too_late` comes first.
+    pub(crate) async fn execute_until(
+        self: &Arc<Self>,
+        request: Request,
+        too_late: impl Future<Output = ()>,
+    ) -> Option<Result<Reply>> {
+        match Driven::begin(self.medium.execute(request), Arc::clone(self)) {
+            Ok(answer) => Some(answer),
+            Err(driven) => tokio::select! {
+                biased;
+                answer = driven => Some(answer),
+                () = self.left() => None,
+                () = too_late => None,
+            },
+        }
     }
 
     /// Enters a change that the medium has carried out.
@@ -171,6 +208,7 @@ impl Attachment {
         let touched = completed.identity_touched || completed.retained.touches(IDENTIFYING);
         let retained = std::mem::replace(&mut completed.retained, RetainedWrites::new(0));
         drop(completed);
+        self.left.notify_waiters();
         (retained.into_changes(), touched)
     }
 
@@ -181,8 +219,23 @@ impl Attachment {
 
     /// Says true to the first who reports its loss.
     pub(crate) fn report_loss(&self) -> bool {
+        let is_first = !self.loss_reported.swap(true, SeqCst);
         self.gate.close();
-        !self.loss_reported.swap(true, SeqCst)
+        is_first
+    }
+
+    /// Whether its loss has been reported; the removal comes as soon as the transition before it has ended. Until then
+    /// nothing that the medium says counts: above all not that a sync succeeded.
+    pub(crate) fn loss_is_reported(&self) -> bool {
+        self.loss_reported.load(SeqCst)
+    }
+
+    /// Lets requests in again after a transition that did not come about, unless the medium was lost meanwhile.
+    pub(crate) fn reopen(&self) {
+        self.gate.open();
+        if self.loss_is_reported() {
+            self.gate.close();
+        }
     }
 
     /// What ends when nothing can reach the medium through this attachment any more.

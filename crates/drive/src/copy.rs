@@ -11,6 +11,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use hotbay_block::{Durability, Error, Extent, Hole, Medium, Request};
 
 use crate::attachment::Attachment;
+use crate::driven::Driven;
 use crate::status::Progress;
 use crate::volume::Volume;
 
@@ -92,17 +93,24 @@ impl Copier {
         if self.source.is_fenced() {
             return Err(CopyError::Left);
         }
-        let answer = self.source.medium.execute(Request::read(extent)).answer().await;
+        let answer = self.source.execute(Request::read(extent)).await.ok_or(CopyError::Left)?;
         let data = answer.map_err(CopyError::Source)?.into_payload().into_bytes();
-        let answer = self.target.execute(as_change(extent, data)).answer().await;
-        answer.map_err(CopyError::Target)?;
+        self.tell_target(as_change(extent, data)).await?;
         // What is cached is copied without waiting; others want to run in between.
         tokio::task::yield_now().await;
         Ok(extent)
     }
 
     async fn sync_target(&self) -> Result<(), CopyError> {
-        self.target.execute(Request::Flush).answer().await.map(drop).map_err(CopyError::Target)
+        self.tell_target(Request::Flush).await
+    }
+
+    /// Where the copy is given up, what is under way keeps the target's handle, so that the target cannot be opened again
+    /// as long as something old may land on it.
+    async fn tell_target(&self, request: Request) -> Result<(), CopyError> {
+        let execution = self.target.execute(request);
+        let answer = Driven::answer(execution, Arc::clone(&self.target)).await;
+        answer.map(drop).map_err(CopyError::Target)
     }
 }
 

@@ -114,7 +114,7 @@ impl Volume {
     fn go_on_as_before(&self) {
         let route = self.route.load_full();
         match &route.path {
-            Path::Medium(attachment) => attachment.gate.open(),
+            Path::Medium(attachment) => attachment.reopen(),
             Path::Journal { gate, .. } => gate.open(),
             Path::Closed => {}
         }

@@ -16,6 +16,7 @@ mod bay;
 mod claims;
 mod copy;
 mod drive;
+mod driven;
 mod event;
 mod exchange;
 mod failure;

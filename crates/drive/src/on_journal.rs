@@ -105,33 +105,36 @@ async fn read(
     let Some(attachment) = under else { return Outcome::NeedsMedium(request) };
     let Some(_visit) = attachment.visit() else { return Outcome::Moved(request) };
     match read_over_medium(attachment, request, pieces).await {
-        Err(error) if error.kind() == ErrorKind::Gone => {
+        Some(Err(error)) if error.kind() == ErrorKind::Gone => {
             volume.lose(attachment, error);
             Outcome::Moved(Request::read(extent))
         }
-        _ if attachment.is_fenced() => Outcome::Moved(Request::read(extent)),
-        answer => Outcome::Answer(answer.map(Reply::Data)),
+        Some(answer) if !attachment.is_fenced() => Outcome::Answer(answer.map(Reply::Data)),
+        _ => Outcome::Moved(Request::read(extent)),
     }
 }
 
+/// `None` where the attachment was left before the medium answered.
 async fn read_over_medium(
-    attachment: &Attachment,
+    attachment: &Arc<Attachment>,
     request: Request,
     pieces: Vec<Piece>,
-) -> Result<Payload> {
+) -> Option<Result<Payload>> {
     if pieces.iter().all(|piece| piece.content.is_none()) {
-        return Ok(attachment.medium.execute(request).answer().await?.into_payload());
+        return Some(attachment.execute(request).await?.map(Reply::into_payload));
     }
     let mut payload = Payload::default();
     for piece in pieces {
         if piece.content.is_some() {
             add_content(&mut payload, piece);
-        } else {
-            let part = attachment.medium.execute(Request::read(piece.extent)).answer().await?;
-            payload.extend(part.into_payload());
+            continue;
+        }
+        match attachment.execute(Request::read(piece.extent)).await? {
+            Ok(part) => payload.extend(part.into_payload()),
+            Err(error) => return Some(Err(error)),
         }
     }
-    Ok(payload)
+    Some(Ok(payload))
 }
 
 fn add_content(payload: &mut Payload, piece: Piece) {

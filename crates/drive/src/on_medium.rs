@@ -34,13 +34,13 @@ pub(crate) async fn execute(
 /// A request that changes nothing.
 async fn look(volume: &Arc<Volume>, attachment: &Arc<Attachment>, request: Request) -> Outcome {
     let again = request.again();
-    match attachment.medium.execute(request).answer().await {
-        Err(error) if error.kind() == ErrorKind::Gone => {
+    match attachment.execute(request).await {
+        Some(Err(error)) if error.kind() == ErrorKind::Gone => {
             volume.lose(attachment, error);
             Outcome::Moved(again)
         }
-        _ if attachment.is_fenced() => Outcome::Moved(again),
-        answer => Outcome::Answer(answer),
+        Some(answer) if !attachment.is_fenced() => Outcome::Answer(answer),
+        _ => Outcome::Moved(again),
     }
 }
 
@@ -51,7 +51,10 @@ async fn change(volume: &Arc<Volume>, attachment: &Arc<Attachment>, request: Req
     if attachment.is_fenced() {
         return Outcome::Moved(request);
     }
-    if let Err(error) = attachment.medium.execute(request.again().deferred()).answer().await {
+    let Some(answer) = attachment.execute(request.again().deferred()).await else {
+        return Outcome::Moved(request);
+    };
+    if let Err(error) = answer {
         if error.kind() == ErrorKind::Gone {
             volume.lose(attachment, error);
             return Outcome::Moved(request);
@@ -94,25 +97,29 @@ async fn sync_before_answer(volume: &Arc<Volume>, attachment: &Arc<Attachment>) 
 pub(crate) struct Unsynced;
 
 /// Syncs the medium for all who wait, and lets go of what that covers. A sync that fails is a loss, whatever the
-/// reason: the system may have dropped what was to be written, and would report success the next time.
+/// reason: the system may have dropped what was to be written, and would report success the next time. So those who
+/// waited for their turn behind one that failed do not try again.
 pub(crate) async fn sync(
     volume: &Arc<Volume>,
     attachment: &Arc<Attachment>,
 ) -> Result<(), Unsynced> {
     let run = async {
         let mark = attachment.mark();
-        match attachment.medium.execute(Request::Flush).answer().await {
-            Ok(_) if attachment.is_fenced() => Err(Unsynced),
-            Ok(_) => {
+        if attachment.loss_is_reported() {
+            return Err(Unsynced);
+        }
+        match attachment.execute(Request::Flush).await {
+            Some(Ok(_)) if !attachment.is_fenced() && !attachment.loss_is_reported() => {
                 if attachment.release(mark) {
                     volume.identity_may_have_changed(attachment).await;
                 }
                 Ok(())
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 volume.lose(attachment, error_of_sync(error));
                 Err(Unsynced)
             }
+            Some(Ok(_)) | None => Err(Unsynced),
         }
     };
     attachment.syncs.sync(run).await

@@ -4,11 +4,14 @@
 //! and not synced; it goes to the journal, in order; only then does the next route open, so that new changes and the
 //! ones that failed come after it. An I/O that still hangs on the old attachment is left behind: its result
 //! no longer counts, and no medium is put in before it has ended.
+//!
+//! Whoever keeps clients waiting for a medium does so for a bounded time, so that they are answered within their own bound
+//! and a pull can always follow.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotbay_block::{Error, Request};
+use hotbay_block::{Error, ErrorKind, Request};
 use hotbay_journal::Change;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -19,9 +22,6 @@ use crate::journal_log::{NotAppended, with_sources};
 use crate::route::Path;
 use crate::state::{State, Trigger};
 use crate::volume::{MayReturn, Stay, Volume};
-
-/// How long an eject waits for I/O under way.
-const DRAIN_WAIT: Duration = Duration::from_secs(30);
 
 /// The first pause before a lost medium is tried again; doubled for each loss that follows closely.
 const RETURN_PAUSE: Duration = Duration::from_millis(500);
@@ -118,25 +118,34 @@ impl Volume {
     /// Closes the gate and waits until nobody is at the medium. Where that takes too long it is open again.
     pub(crate) async fn drain(&self, attachment: &Attachment) -> Result<(), Refusal> {
         attachment.gate.close();
-        timeout(DRAIN_WAIT, attachment.gate.drained()).await.map_err(|_| {
+        let wait = self.settings.pause_max();
+        timeout(wait, attachment.gate.drained()).await.map_err(|_| {
             self.stay_after_all(attachment);
             let (name, medium) = (self.name(), attachment.medium.name());
-            Refusal::new(format!("{medium} still has I/O under way after {DRAIN_WAIT:?}"))
+            Refusal::new(format!("{medium} still has I/O under way after {wait:?}"))
                 .hint(format!("'hotbay pull {name}' drops it as it stands; nothing is lost"))
         })
     }
 
     /// Opens the gate again; those who met it closed are sent the same way once more.
     pub(crate) fn stay_after_all(&self, attachment: &Attachment) {
-        attachment.gate.open();
+        attachment.reopen();
         let route = self.route.load_full();
         self.set_route(route.state, route.path.clone());
     }
 
-    /// Syncs a drained medium and lets go of what that covers.
-    pub(crate) async fn settle(&self, attachment: &Attachment) -> Result<(), Error> {
+    /// Syncs a drained medium and lets go of what that covers. An error is a loss: the sync is never tried again, and
+    /// one that hangs may still fail.
+    pub(crate) async fn settle(&self, attachment: &Arc<Attachment>) -> Result<(), Error> {
+        if attachment.loss_is_reported() {
+            return Err(Error::new(ErrorKind::Gone, "it was lost meanwhile"));
+        }
         let mark = attachment.mark();
-        attachment.medium.execute(Request::Flush).answer().await?;
+        let wait = self.settings.pause_max();
+        let synced = attachment.execute_until(Request::Flush, sleep(wait)).await;
+        synced.unwrap_or_else(|| {
+            Err(Error::new(ErrorKind::Gone, format!("its sync takes more than {wait:?}")))
+        })?;
         if attachment.release(mark) {
             self.identity_may_have_changed(attachment).await;
         }
@@ -151,6 +160,10 @@ impl Volume {
         attachment.leave_bay();
         drop(attachment);
         self.set_progress(None);
+        if identity_touched {
+            // Before the journal has anything: a restart in between must know that the medium may tell either.
+            self.update_record_or_warn(|record| record.identity_unsettled = true).await;
+        }
         if let Err(why) = self.spill(changes).await {
             self.fail_now(stay, &why);
             return 0;
@@ -160,11 +173,7 @@ impl Volume {
             gate.open();
         }
         self.set_route(State::Absent, path);
-        self.update_record_or_warn(|record| {
-            record.in_bay = false;
-            record.identity_unsettled |= identity_touched;
-        })
-        .await;
+        self.update_record_or_warn(|record| record.in_bay = false).await;
         kept
     }
 
@@ -195,7 +204,11 @@ impl Volume {
     /// After a sync that may have covered the identifying blocks: looks who the medium is now, and remembers it before
     /// anything that relies on it is acknowledged.
     pub(crate) async fn identity_may_have_changed(&self, attachment: &Attachment) {
-        match attachment.medium.identify().await {
+        let identified = tokio::select! {
+            identified = attachment.medium.identify() => identified,
+            () = attachment.left() => return,
+        };
+        match identified {
             Ok(identity) => {
                 self.update_record_or_warn(|record| record.identity = Some(identity)).await;
             }

@@ -15,11 +15,14 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{TryStreamExt, stream};
 use hotbay_block::{Durability, Error, ErrorKind, Extent, Hole, Request};
 use hotbay_journal::{Content, JournalError, LiveExtent};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::attachment::{Attachment, IDENTIFYING};
 use crate::event::EventKind;
+use crate::failure::Refusal;
+use crate::gate::Gate;
 use crate::journal_log::{is_broken, with_sources};
+use crate::record::VolumeRecord;
 use crate::route::Path;
 use crate::state::{State, Trigger};
 use crate::status::Progress;
@@ -50,6 +53,8 @@ enum Interrupted {
     Medium(Error),
     /// The journal failed.
     Journal(JournalError),
+    /// The record could not be saved, without which nothing that identifies the medium may be changed on it.
+    Record(Refusal),
     /// The attachment was left by someone else's doing; there is nothing more to do.
     Left,
 }
@@ -65,8 +70,12 @@ pub(crate) fn begin(volume: &Arc<Volume>, attachment: Arc<Attachment>) {
     let volume = Arc::clone(volume);
     tokio::spawn(async move {
         let replay = Replay { volume: &volume, attachment: &attachment };
-        if let Err(interrupted) = replay.run().await {
-            replay.give_up(interrupted);
+        loop {
+            match replay.run().await {
+                Ok(()) => return,
+                Err(Interrupted::Left) if replay.was_only_held_up().await => {}
+                Err(interrupted) => return replay.give_up(interrupted),
+            }
         }
     });
 }
@@ -76,25 +85,49 @@ struct Replay<'a> {
     attachment: &'a Arc<Attachment>,
 }
 
+/// Whether requests go to the medium now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Switched {
+    Yes,
+    NotYet,
+}
+
 impl Replay<'_> {
+    /// At least one pass comes before the switch, also where the journal is empty: it syncs what was written before a
+    /// kill and is retained by nobody.
     async fn run(&self) -> Result<(), Interrupted> {
         let log = self.volume.log();
-        for _ in 0..PASSES {
-            if log.usage().live_bytes <= LAST_PASS_BYTES {
-                break;
-            }
-            self.pass().await?;
-        }
+        let mut passes = 0;
         loop {
-            match self.switch().await {
+            let is_behind = passes < PASSES && log.usage().live_bytes > LAST_PASS_BYTES;
+            let step = match passes == 0 || is_behind {
+                true => self.pass().await.map(|()| Switched::NotYet),
+                false => self.switch().await,
+            };
+            match step {
+                Ok(Switched::Yes) => return Ok(()),
+                Ok(Switched::NotYet) => passes += 1,
                 // The journal's disk has no room to note that it may let go; what is in it stays.
                 Err(Interrupted::Journal(error)) if !is_broken(&error) => {
                     self.volume.journal_is_full(&with_sources(&error));
                     sleep(ROOM_RETRY).await;
                 }
-                end => return end,
+                Err(interrupted) => return Err(interrupted),
             }
         }
+    }
+
+    /// Whether what interrupted the replay, an eject for example, did not come about, so that it has to go on.
+    async fn was_only_held_up(&self) -> bool {
+        let _stay = self.volume.stay.lock().await;
+        self.is_at_work()
+    }
+
+    /// Whether the attachment is still the one to bring everything to. Only meaningful while `stay` is held.
+    fn is_at_work(&self) -> bool {
+        self.volume.state() == State::Replaying
+            && self.volume.is_current(self.attachment)
+            && !self.attachment.loss_is_reported()
     }
 
     /// Brings over all that is in the journal now, and lets the journal go of it.
@@ -104,6 +137,11 @@ impl Replay<'_> {
         let identity_changes = log.touches(IDENTIFYING);
         let mut progress = Progress { done_bytes: 0, total_bytes: log.usage().live_bytes };
         let mut from = 0;
+        if identity_changes {
+            // From here on the medium may tell either identity, until it is recorded after the sync.
+            let unsettled = |record: &mut VolumeRecord| record.identity_unsettled = true;
+            self.volume.update_record(unsettled).await.map_err(Interrupted::Record)?;
+        }
         loop {
             let batch = log.batch(from, up_to, BATCH_BYTES).await?;
             let Some(last) = batch.last() else { break };
@@ -122,18 +160,18 @@ impl Replay<'_> {
         stream::iter(joined(batch).map(Ok))
             .try_for_each_concurrent(WRITES_AT_ONCE, |request| async move {
                 let visit = self.attachment.visit().ok_or(Interrupted::Left)?;
-                let answer = self.attachment.medium.execute(request).answer().await;
+                let answer = self.attachment.execute(request).await.ok_or(Interrupted::Left);
                 drop(visit);
                 // Writes to a cached medium are done at once; others want to run in between.
                 tokio::task::yield_now().await;
-                answer.map(drop).map_err(Interrupted::Medium)
+                answer?.map(drop).map_err(Interrupted::Medium)
             })
             .await
     }
 
     async fn sync_medium(&self, identity_changes: bool) -> Result<(), Interrupted> {
         let _visit = self.attachment.visit().ok_or(Interrupted::Left)?;
-        let synced = self.attachment.medium.execute(Request::Flush).answer().await;
+        let synced = self.attachment.execute(Request::Flush).await.ok_or(Interrupted::Left)?;
         synced.map_err(|error| {
             Interrupted::Medium(Error::new(ErrorKind::Gone, "its sync failed").caused_by(error))
         })?;
@@ -143,40 +181,78 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// The last pass, with the way to the journal closed; then requests go to the medium.
-    async fn switch(&self) -> Result<(), Interrupted> {
-        let _stay = self.volume.stay.lock().await;
-        let route = self.volume.route.load_full();
-        let Path::Journal { gate, under: Some(_) } = &route.path else {
-            return Err(Interrupted::Left);
-        };
-        if !self.volume.is_current(self.attachment)
-            || !matches!(self.volume.next_state(Trigger::ReplayDone), Ok(Some(State::Present)))
-        {
-            return Err(Interrupted::Left);
-        }
-        gate.close();
+    /// The last pass, with the way to the journal closed; then requests go to the medium. Where that takes longer than
+    /// clients can be kept waiting, the way is opened again and it was a pass like any other.
+    ///
+    /// `stay` is not held meanwhile: a medium that hangs must not keep anybody from pulling it.
+    async fn switch(&self) -> Result<Switched, Interrupted> {
+        let deadline = Instant::now() + self.volume.settings.pause_max();
+        let gate = self.close_the_way().await?;
         gate.drained().await;
         // More than one pass only where space was gained meanwhile: that gives what it moves a newer sequence.
         while !self.volume.log().is_empty() {
-            if let Err(interrupted) = self.pass().await {
-                gate.open();
-                self.volume.set_route(State::Replaying, route.path.clone());
-                return Err(interrupted);
+            let mut pass = std::pin::pin!(self.pass());
+            match timeout_at(deadline, &mut pass).await {
+                Ok(Ok(())) => {}
+                Ok(Err(interrupted)) => {
+                    self.open_the_way().await;
+                    return Err(interrupted);
+                }
+                Err(_) => {
+                    self.open_the_way().await;
+                    return pass.await.map(|()| Switched::NotYet);
+                }
             }
+        }
+        self.send_requests_to_the_medium().await
+    }
+
+    async fn close_the_way(&self) -> Result<Arc<Gate>, Interrupted> {
+        let _stay = self.volume.stay.lock().await;
+        match &self.volume.route.load().path {
+            Path::Journal { gate, .. } if self.is_at_work() => {
+                gate.close();
+                Ok(Arc::clone(gate))
+            }
+            _ => Err(Interrupted::Left),
+        }
+    }
+
+    /// Where the attachment was left, whoever did that has opened it, and may have closed it again.
+    async fn open_the_way(&self) {
+        let _stay = self.volume.stay.lock().await;
+        let route = self.volume.route.load_full();
+        if let Path::Journal { gate, .. } = &route.path
+            && self.volume.is_current(self.attachment)
+        {
+            gate.open();
+            self.volume.set_route(route.state, route.path.clone());
+        }
+    }
+
+    async fn send_requests_to_the_medium(&self) -> Result<Switched, Interrupted> {
+        let _stay = self.volume.stay.lock().await;
+        if !self.is_at_work()
+            || !matches!(self.volume.next_state(Trigger::ReplayDone), Ok(Some(State::Present)))
+        {
+            return Err(Interrupted::Left);
         }
         self.volume.set_progress(None);
         self.volume.set_route(State::Present, Path::Medium(Arc::clone(self.attachment)));
         self.volume.update_record_or_warn(|record| record.identity_unsettled = false).await;
         self.volume
             .event(EventKind::Present, format!("{} has everything", self.attachment.medium.name()));
-        Ok(())
+        Ok(Switched::Yes)
     }
 
     fn give_up(&self, interrupted: Interrupted) {
         match interrupted {
             Interrupted::Medium(error) => self.volume.lose(self.attachment, error),
             Interrupted::Journal(error) => self.volume.fail(&with_sources(&error)),
+            Interrupted::Record(refusal) => {
+                let error = Error::new(ErrorKind::Medium, refusal.to_string());
+                self.volume.lose(self.attachment, error);
+            }
             Interrupted::Left => {}
         }
     }

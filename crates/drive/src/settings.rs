@@ -81,6 +81,11 @@ impl VolumeSettings {
         }
     }
 
+    /// The longest that a transition keeps clients waiting for a medium: they are to be answered within their own bound.
+    pub(crate) fn pause_max(&self) -> Duration {
+        self.absent_wait / 2
+    }
+
     /// The retained bytes that are really allowed: a loss must find room for them in the journal.
     pub(crate) fn retained_bound_bytes(&self) -> u64 {
         self.retained_limit_bytes.min(self.journal_limit_bytes / 4)

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hotbay_block::{Error, ErrorKind};
 use tokio::time::timeout;
 
 use crate::attachment::Attachment;
 use crate::failure::Refusal;
 use crate::journal_log::with_sources;
 use crate::route::Path;
-use crate::volume::Volume;
+use crate::volume::{Stay, Volume};
 
 /// How long a stop waits for I/O under way.
 const DRAIN_WAIT: Duration = Duration::from_secs(10);
@@ -22,10 +23,10 @@ impl Volume {
     /// Where something acknowledged could be made durable neither on the medium nor in the journal.
     pub(crate) async fn stop(self: &Arc<Self>) -> Result<(), Refusal> {
         let Some(log) = self.log.load_full() else { return Ok(()) };
+        let mut stay = self.stay.lock().await;
         if let Some(attachment) = self.current_attachment() {
-            self.settle_for_good(attachment).await;
+            self.settle_for_good(&mut stay, attachment).await;
         }
-        let _stay = self.stay.lock().await;
         let route = self.route.load_full();
         if let Path::Journal { gate, .. } = &route.path {
             gate.close();
@@ -42,18 +43,14 @@ impl Volume {
         })
     }
 
-    async fn settle_for_good(self: &Arc<Self>, attachment: Arc<Attachment>) {
-        let mut stay = self.stay.lock().await;
-        if !self.is_current(&attachment) {
-            return;
-        }
+    async fn settle_for_good(&self, stay: &mut Stay, attachment: Arc<Attachment>) {
         attachment.gate.close();
         let settled = match timeout(DRAIN_WAIT, attachment.gate.drained()).await {
             Ok(()) => self.settle(&attachment).await,
-            Err(_) => Err(hotbay_block::Error::new(hotbay_block::ErrorKind::Gone, "its I/O hangs")),
+            Err(_) => Err(Error::new(ErrorKind::Gone, "its I/O hangs")),
         };
         if let Err(error) = settled {
-            self.lost(&mut stay, attachment, &error).await;
+            self.lost(stay, attachment, &error).await;
         }
     }
 }

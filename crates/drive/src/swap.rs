@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use hotbay_block::{Error, ErrorKind};
+use hotbay_block::{Error, ErrorKind, Identity};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::copy::{Copier, CopyError};
 use crate::event::EventKind;
@@ -53,9 +54,13 @@ impl Volume {
 
 impl Copier {
     async fn run(self) -> Result<(), Refusal> {
-        let copied = self.copy_while_clients_go_on().await;
+        // A target that hangs must not keep a source that was pulled.
+        let copied = tokio::select! {
+            copied = self.copy_while_clients_go_on() => copied,
+            () = self.source.left() => Err(CopyError::Left),
+        };
         let mut stay = self.volume.stay.lock().await;
-        if !self.volume.is_current(&self.source) || self.source.is_fenced() {
+        if self.is_left() {
             return Err(self.left());
         }
         if let Err(error) = copied {
@@ -65,12 +70,13 @@ impl Copier {
             let error = Error::new(ErrorKind::Medium, refusal.to_string());
             return Err(self.give_up(CopyError::Source(error)));
         }
-        if let Err(error) = self.copy_the_rest().await {
-            return Err(self.give_up(error));
+        // A sync that failed before the gate was closed: what the source reads as now may be old.
+        if self.is_left() {
+            return Err(self.left());
         }
-        let identity = match self.target.identify().await {
+        let identity = match self.complete_target().await {
             Ok(identity) => identity,
-            Err(error) => return Err(self.give_up(CopyError::Target(error))),
+            Err(error) => return Err(self.give_up(error)),
         };
         let name = self.target.name().to_owned();
         let recorded = self.volume.update_record(|record| {
@@ -94,6 +100,26 @@ impl Copier {
         Ok(())
     }
 
+    /// Brings the target what it does not have yet, with the gate closed: for a bounded time, since clients wait.
+    async fn complete_target(&self) -> Result<Identity, CopyError> {
+        let complete = async {
+            self.copy_the_rest().await?;
+            self.target.identify().await.map_err(CopyError::Target)
+        };
+        let wait = self.volume.settings.pause_max();
+        timeout(wait, complete).await.unwrap_or_else(|_| {
+            let why = format!("the rest of the copy takes more than {wait:?}");
+            Err(CopyError::Target(Error::new(ErrorKind::TimedOut, why)))
+        })
+    }
+
+    /// Whether the source is lost or was taken away; then whoever noticed goes on from here.
+    fn is_left(&self) -> bool {
+        !self.volume.is_current(&self.source)
+            || self.source.is_fenced()
+            || self.source.loss_is_reported()
+    }
+
     /// The source is not the volume's any more; whoever took it has told why.
     fn left(&self) -> Refusal {
         let (volume, source) = (self.volume.name(), self.source.medium.name());
@@ -113,7 +139,7 @@ impl Copier {
         };
         let why = format!("{what}: {}", error.with_sources());
         self.source.forget_dirty();
-        self.source.gate.open();
+        self.source.reopen();
         self.volume.set_route(State::Present, Path::Medium(Arc::clone(&self.source)));
         self.volume.set_progress(None);
         self.volume.event(EventKind::CopyFailed, format!("the swap was given up: {why}"));
