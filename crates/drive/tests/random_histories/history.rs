@@ -5,11 +5,11 @@ use proptest::prelude::*;
 use crate::support::Op;
 
 /// The places of a volume; each act takes some that follow each other.
-pub const UNITS: u64 = 96;
+pub(crate) const UNITS: u64 = 96;
 
 /// What a client does.
 #[derive(Clone, Copy, Debug)]
-pub enum Act {
+pub(crate) enum Act {
     Write { stable: bool },
     Zero,
     Trim,
@@ -18,17 +18,17 @@ pub enum Act {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Client {
-    pub act: Act,
-    pub from: u64,
-    pub units: u64,
+pub(crate) struct Client {
+    pub(crate) act: Act,
+    pub(crate) from: u64,
+    pub(crate) units: u64,
     /// How often it lets others go first.
-    pub late: usize,
+    pub(crate) late: usize,
 }
 
 /// What is done to the machine while the clients are at work.
 #[derive(Clone, Copy, Debug)]
-pub enum Deed {
+pub(crate) enum Deed {
     Nothing,
     Eject,
     Pull,
@@ -57,22 +57,22 @@ pub enum Deed {
 }
 
 #[derive(Clone, Debug)]
-pub struct Step {
-    pub volume: usize,
-    pub clients: Vec<Client>,
-    pub deed: Deed,
-    pub late: usize,
+pub(crate) struct Step {
+    pub(crate) volume: usize,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) deed: Deed,
+    pub(crate) late: usize,
 }
 
 #[derive(Clone, Debug)]
-pub struct History {
-    pub bays: usize,
-    pub unit_bytes: u64,
-    pub puts_back: bool,
-    pub reads_wait: bool,
-    pub small_retained: bool,
-    pub pace: u64,
-    pub steps: Vec<Step>,
+pub(crate) struct History {
+    pub(crate) bays: usize,
+    pub(crate) unit_bytes: u64,
+    pub(crate) puts_back: bool,
+    pub(crate) reads_wait: bool,
+    pub(crate) small_retained: bool,
+    pub(crate) pace: u64,
+    pub(crate) steps: Vec<Step>,
 }
 
 fn acts() -> impl Strategy<Value = Act> {
@@ -97,7 +97,7 @@ fn clients() -> impl Strategy<Value = Client> {
 }
 
 fn ops() -> impl Strategy<Value = Op> {
-    prop_oneof![Just(Op::Read), 3 => Just(Op::Change), 2 => Just(Op::Flush)]
+    prop_oneof![1 => Just(Op::Read), 3 => Just(Op::Change), 2 => Just(Op::Flush)]
 }
 
 fn deeds() -> impl Strategy<Value = Deed> {
@@ -124,7 +124,7 @@ fn steps() -> impl Strategy<Value = Step> {
 }
 
 /// Most volumes are small; some are so large that a replay takes several passes.
-pub fn histories() -> impl Strategy<Value = History> {
+pub(crate) fn histories() -> impl Strategy<Value = History> {
     let unit_bytes = prop_oneof![9 => Just(64u64), 5 => Just(512), 1 => Just(32 << 10)];
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
     (1usize..3, unit_bytes, flags, 1u64.., prop::collection::vec(steps(), 1..24)).prop_map(

@@ -45,20 +45,24 @@ fn try_histories(
     })
 }
 
+fn must_be_fine(tried: Result<(), TestError<History>>) {
+    match tried {
+        Ok(()) => {}
+        Err(TestError::Fail(why, history)) => panic!("{why}\n{history:?}"),
+        Err(TestError::Abort(why)) => panic!("{why}"),
+    }
+}
+
 #[test]
 fn no_history_loses_an_acknowledged_write() {
     let cases = number("HOTBAY_HISTORIES").unwrap_or(300);
-    if let Err(error) = try_histories(cases, 4000, Retention::On, Threads::One) {
-        panic!("{error}");
-    }
+    must_be_fine(try_histories(cases, 4000, Retention::On, Threads::One));
 }
 
 #[test]
 fn no_history_on_two_threads_loses_an_acknowledged_write() {
     let cases = number("HOTBAY_HISTORIES").unwrap_or(200);
-    if let Err(error) = try_histories(cases, 200, Retention::On, Threads::Two) {
-        panic!("{error}");
-    }
+    must_be_fine(try_histories(cases, 200, Retention::On, Threads::Two));
 }
 
 /// Proves that the test above can fail.

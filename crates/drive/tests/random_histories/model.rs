@@ -3,15 +3,15 @@
 use crate::history::UNITS;
 
 /// What a change puts into a place; 0 is zeroes.
-pub type Stamp = u32;
+pub(crate) type Stamp = u32;
 
 /// One change of a batch, and whether it was acknowledged.
 #[derive(Clone, Copy, Debug)]
-pub struct Made {
-    pub from: u64,
-    pub units: u64,
-    pub stamp: Stamp,
-    pub acknowledged: bool,
+pub(crate) struct Made {
+    pub(crate) from: u64,
+    pub(crate) units: u64,
+    pub(crate) stamp: Stamp,
+    pub(crate) acknowledged: bool,
 }
 
 impl Made {
@@ -23,18 +23,18 @@ impl Made {
 /// The stamps that each place may hold: one, or several where changes were under way together and nobody has
 /// looked since.
 #[derive(Debug)]
-pub struct Model {
+pub(crate) struct Model {
     unit_bytes: u64,
     may_hold: Vec<Vec<Stamp>>,
 }
 
 impl Model {
-    pub fn new(unit_bytes: u64) -> Self {
+    pub(crate) fn new(unit_bytes: u64) -> Self {
         Self { unit_bytes, may_hold: (0..UNITS).map(|_| vec![0]).collect() }
     }
 
     /// The bytes of a place.
-    pub fn bytes(stamp: Stamp, unit: u64, unit_bytes: u64) -> Vec<u8> {
+    pub(crate) fn bytes(stamp: Stamp, unit: u64, unit_bytes: u64) -> Vec<u8> {
         let length = usize::try_from(unit_bytes).unwrap();
         if stamp == 0 {
             return vec![0; length];
@@ -44,12 +44,12 @@ impl Model {
     }
 
     /// The bytes of a change.
-    pub fn payload(stamp: Stamp, from: u64, units: u64, unit_bytes: u64) -> Vec<u8> {
+    pub(crate) fn payload(stamp: Stamp, from: u64, units: u64, unit_bytes: u64) -> Vec<u8> {
         (from..from + units).flat_map(|unit| Self::bytes(stamp, unit, unit_bytes)).collect()
     }
 
     /// A batch of changes that were under way together is over.
-    pub fn made(&mut self, batch: &[Made]) {
+    pub(crate) fn made(&mut self, batch: &[Made]) {
         for unit in 0..UNITS {
             let covering = || batch.iter().filter(|made| made.covers(unit));
             if covering().next().is_none() {
@@ -64,7 +64,7 @@ impl Model {
     }
 
     /// Checks what was read while a batch was under way.
-    pub fn check(&self, from: u64, bytes: &[u8], batch: &[Made]) -> Result<(), String> {
+    pub(crate) fn check(&self, from: u64, bytes: &[u8], batch: &[Made]) -> Result<(), String> {
         for (unit, found) in self.units(from, bytes) {
             let before = self.may_hold[place(unit)].iter().copied();
             let now = batch.iter().filter(|made| made.covers(unit)).map(|made| made.stamp);
@@ -74,7 +74,7 @@ impl Model {
     }
 
     /// Checks what was read while nothing else was under way; whatever it is, it stays.
-    pub fn settle(&mut self, from: u64, bytes: &[u8]) -> Result<(), String> {
+    pub(crate) fn settle(&mut self, from: u64, bytes: &[u8]) -> Result<(), String> {
         let mut settled = Vec::new();
         for (unit, found) in self.units(from, bytes) {
             let holds = self.may_hold[place(unit)].iter().copied();
@@ -86,7 +86,11 @@ impl Model {
         Ok(())
     }
 
-    fn units<'a>(&self, from: u64, bytes: &'a [u8]) -> impl Iterator<Item = (u64, &'a [u8])> + use<'a> {
+    fn units<'a>(
+        &self,
+        from: u64,
+        bytes: &'a [u8],
+    ) -> impl Iterator<Item = (u64, &'a [u8])> + use<'a> {
         (from..).zip(bytes.chunks(place(self.unit_bytes)))
     }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hotbay_block::{Device, Durability, Error, ErrorKind, Extent, Hole, Reply, Request};
-use hotbay_drive::{AbsentReads, AutoInsert, Drive, Retention, State, VolumeSettings, WhenOccupied};
+use hotbay_drive::{
+    AbsentReads, AutoInsert, Drive, Retention, State, VolumeSettings, WhenOccupied,
+};
 use parking_lot::Mutex;
 use tokio::runtime::Builder;
 use tokio::task::{JoinSet, yield_now};
@@ -17,7 +19,7 @@ use crate::support::{Fault, Op, Process, World};
 
 /// What a drive runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Threads {
+pub(crate) enum Threads {
     /// One thread, and a clock that runs ahead.
     One,
     /// Two threads in real time.
@@ -28,7 +30,11 @@ pub enum Threads {
 const STUCK: Duration = Duration::from_secs(900);
 
 /// Lets a history happen.
-pub fn tell(history: &History, retention: Retention, threads: Threads) -> Result<(), String> {
+pub(crate) fn tell(
+    history: &History,
+    retention: Retention,
+    threads: Threads,
+) -> Result<(), String> {
     let mut teller = Teller::begin(history, retention, threads);
     for (number, step) in history.steps.iter().enumerate() {
         teller.step(step).map_err(|why| format!("step {number}: {why}"))?;
@@ -115,6 +121,8 @@ impl<'h> Teller<'h> {
             Deed::Kill => {
                 self.process.take().unwrap().kill();
                 self.start();
+                // Until it is synced once, nobody else has what is in the cache of the medium.
+                self.until_no_replay_is_at_work()?;
             }
             Deed::Restart => {
                 self.process.take().unwrap().kill();
@@ -240,6 +248,18 @@ impl<'h> Teller<'h> {
         dealt_with.map_err(|_| "a loss is not dealt with".to_owned())
     }
 
+    fn until_no_replay_is_at_work(&self) -> Result<(), String> {
+        let over = self.process().run(async |drive| {
+            for volume in drive.volumes() {
+                let mut states = volume.states();
+                let over = states.wait_for(|state| *state != State::Replaying);
+                timeout(STUCK, over).await.map_err(|_| "a replay hangs".to_owned())?.unwrap();
+            }
+            Ok(())
+        });
+        over
+    }
+
     /// Everything back in, and every byte compared.
     fn end(&mut self) -> Result<(), String> {
         for disk in self.world.cabinet.disks() {
@@ -247,8 +267,7 @@ impl<'h> Teller<'h> {
             disk.plug();
         }
         for place in 0..2 {
-            let step =
-                Step { volume: place, clients: Vec::new(), deed: Deed::Nothing, late: 0 };
+            let step = Step { volume: place, clients: Vec::new(), deed: Deed::Nothing, late: 0 };
             self.process().run(async |drive| bring_in(&drive, place).await)?;
             self.look_again(&step)?;
             let disk = self.process().run(async |drive| {

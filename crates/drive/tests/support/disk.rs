@@ -429,7 +429,8 @@ impl DiskState {
     /// Changes the cached image by the first `1/part` of a request.
     fn apply(&mut self, request: &Request, part: usize) {
         let all = range(request.extent().unwrap());
-        let place = all.start..all.start + if part == 1 { all.len() } else { all.len() / part / TEAR * TEAR };
+        let place = all.start
+            ..all.start + if part == 1 { all.len() } else { all.len() / part / TEAR * TEAR };
         if place.is_empty() {
             return;
         }

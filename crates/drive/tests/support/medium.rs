@@ -109,9 +109,8 @@ impl MediumSource for Cabinet {
     ) -> BoxFuture<'a, Result<Arc<dyn Medium>>> {
         Box::pin(async move {
             let disk = self.0.lock().get(medium).cloned();
-            let disk = disk.ok_or_else(|| {
-                Error::new(ErrorKind::Gone, format!("there is no disk {medium}"))
-            })?;
+            let disk = disk
+                .ok_or_else(|| Error::new(ErrorKind::Gone, format!("there is no disk {medium}")))?;
             let stay = disk.open()?;
             Ok(Arc::new(TestMedium(Arc::new(OpenDisk { disk, stay }))) as Arc<dyn Medium>)
         })

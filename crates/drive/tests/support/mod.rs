@@ -1,6 +1,6 @@
 //! Test doubles, all of which enter through the public seams, and the words in which the tests are told.
 
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test uses its part")]
 #![allow(missing_docs, unreachable_pub, reason = "for tests only")]
 
 pub mod disk;

@@ -63,6 +63,10 @@ impl Storage for MoodyStorage {
         self.files.remove(name)
     }
 
+    fn settle(&self) -> io::Result<()> {
+        self.files.settle()
+    }
+
     fn sync_directory(&self) -> io::Result<()> {
         refuse(&self.mood, Refuses::Syncs, io::ErrorKind::Other)?;
         self.files.sync_directory()

@@ -56,10 +56,7 @@ pub fn assert_filled(bytes: &[u8], fill: u8, what: &str) {
 }
 
 /// A request on its way.
-pub fn begin(
-    device: &Arc<dyn Device>,
-    request: Request,
-) -> JoinHandle<Result<Reply, Error>> {
+pub fn begin(device: &Arc<dyn Device>, request: Request) -> JoinHandle<Result<Reply, Error>> {
     let device = Arc::clone(device);
     tokio::spawn(async move { device.execute(request).answer().await })
 }
