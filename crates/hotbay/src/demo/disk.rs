@@ -40,7 +40,6 @@ impl Disk {
     /// # Errors
     /// The first write's that failed.
     pub(super) async fn write(&self, chunks: Range<u64>, version: u64) -> Result<(), ClientError> {
-        self.written.send_replace(0);
         stream::iter(chunks)
             .map(|chunk| self.write_chunk(chunk, version))
             .buffer_unordered(AT_ONCE)
@@ -56,7 +55,12 @@ impl Disk {
         Ok(())
     }
 
-    /// Waits until so many chunks of the current [`write`](Self::write) were acknowledged.
+    /// The chunks that were acknowledged so far.
+    pub(super) fn written(&self) -> u64 {
+        *self.written.borrow()
+    }
+
+    /// Waits until so many chunks were acknowledged.
     pub(super) async fn until_written(&self, chunks: u64) {
         let mut written = self.written.subscribe();
         // The sender is held here, so this ends only by the count.

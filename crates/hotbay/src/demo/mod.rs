@@ -71,14 +71,18 @@ async fn pulled_in_mid_write(stage: &Stage, timeline: &Timeline) -> Result<(), F
     let remembered = stage.remember_what_is_synced(usb)?;
     timeline.say(&format!("usb holds {} of known bytes, all synced", amount(FILLED))).await;
 
+    let before = usb.written();
     let writer = {
         let usb = Arc::clone(usb);
         tokio::spawn(async move { usb.write(BUSY, 2).await })
     };
-    usb.until_written((BUSY.end - BUSY.start) / 2).await;
+    usb.until_written(before + (BUSY.end - BUSY.start) / 2).await;
     stage.drive.pull("usb").await?;
+    let unsynced = (usb.written() - before) * CHUNK_BYTES;
     stage.forget_what_was_not_synced(usb, &remembered)?;
-    timeline.say("PULLED in mid-write; and the stick has forgotten what it had not synced").await;
+    let text =
+        format!("PULLED in mid-write; the stick forgets {} it had not synced", mebibytes(unsynced));
+    timeline.say(&text).await;
     let ended = writer.await.map_err(|error| Failure::new(format!("the writer died: {error}")))?;
     ended.map_err(|error| broken("usb", &error))?;
     usb.flush().await?;
