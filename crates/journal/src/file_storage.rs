@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use memmap2::{Mmap, MmapOptions};
-use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
+use rustix::fs::{Advice, FallocateFlags, FlockOperation, fadvise, fallocate, flock};
 use rustix::io::{Errno, pwritev};
 
 use crate::format::{narrow, wide};
+use crate::segment::number_of;
 use crate::storage::{Access, SegmentFile, Storage};
 
 /// The most slices that one system call takes (`IOV_MAX` of Linux).
@@ -63,6 +64,15 @@ fn sync_parent(path: &Path) -> io::Result<()> {
 }
 
 impl Storage for FileStorage {
+    fn settle(&self) -> io::Result<()> {
+        for name in self.list()?.iter().filter(|name| number_of(name).is_some()) {
+            let file = OpenOptions::new().read(true).write(true).open(self.path.join(name))?;
+            file.sync_all()?;
+            fadvise(&file, 0, None, Advice::DontNeed)?;
+        }
+        self.directory.sync_all()
+    }
+
     fn list(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.path)? {

@@ -143,7 +143,8 @@ pub struct Journal {
 impl Journal {
     /// Opens the journal in `storage`, or creates it where there is none.
     ///
-    /// What is there is scanned and then recovered: a tail that was never flushed is cut off.
+    /// What is there is made durable and read anew from the disk, scanned, and then recovered: a tail that was never
+    /// flushed is cut off.
     ///
     /// # Errors
     /// Where it is another volume's, damaged, of a newer format, or cannot be read or written.
@@ -158,6 +159,10 @@ impl Journal {
         let volume = VolumeStamp { id: volume, size_bytes };
         let segment_bytes = segment_bytes(limit_bytes);
         let ground = Ground { storage, volume, limit_bytes, segment_bytes };
+        ground
+            .storage
+            .settle()
+            .map_err(|source| OpenError::Io { action: "settle the files".into(), source })?;
         let report = scan(&*ground.storage, Some(volume.id))?;
         check_volume(&report, volume)?;
         Self::recovered(ground, &report)
@@ -593,8 +598,12 @@ impl Journal {
     /// The full segments in which nothing is newer than `up_to`.
     fn emptied_by_dropping(&self, up_to: Sequence) -> Vec<Slot> {
         let index = self.index.read();
-        let newer = index.iter().filter(|(_, entry)| entry.sequence > up_to);
-        let kept: BTreeSet<Slot> = newer.map(|(_, entry)| entry.slot).collect();
+        let kept: BTreeSet<Slot> = if index.head <= up_to {
+            BTreeSet::new()
+        } else {
+            let newer = index.iter().filter(|(_, entry)| entry.sequence > up_to);
+            newer.map(|(_, entry)| entry.slot).collect()
+        };
         let sealed = index.segments.iter().filter(|(_, state)| state.stage == Stage::Sealed);
         sealed.map(|(slot, _)| slot).filter(|slot| !kept.contains(slot)).collect()
     }
@@ -666,7 +675,7 @@ fn push_gap(pieces: &mut Vec<Piece>, from: u64, to: u64) {
     }
 }
 
-fn content_of(segment: &Segment, entry: &Entry) -> Content {
+pub(crate) fn content_of(segment: &Segment, entry: &Entry) -> Content {
     match entry.holds() {
         Holds::Data => Content::Data(segment.file.view(entry.payload(), entry.length())),
         Holds::Zeroes => Content::Zeroes,

@@ -5,6 +5,7 @@
 //!
 //! * [`Journal`]: an open journal. Appends changes, syncs them, answers what it holds, gives it out for replay.
 //! * [`scan`]: reads a journal and reports; reading never writes. Opening applies the report.
+//! * [`salvage`]: gets out of a damaged journal what is whole.
 //! * [`Storage`]: the seam to whatever holds the segments; [`FileStorage`] is a directory.
 //!
 //! `docs/journal-format.md` describes the bytes.
@@ -19,6 +20,7 @@ mod journal;
 mod reclaim;
 mod record;
 mod recover;
+mod salvage;
 mod scan;
 mod segment;
 mod sequence;
@@ -34,6 +36,7 @@ pub use journal::{Change, Content, Journal, LiveExtent, Piece, Settings, Usage};
 pub use reclaim::ReclaimProgress;
 pub use record::Kind;
 pub use recover::{Recovery, RecoveryOutcome};
+pub use salvage::salvage;
 pub use scan::{RecordReport, ScanReport, SegmentReport, SegmentStatus, Verdict, scan};
 pub use sequence::Sequence;
 pub use storage::{Access, SegmentFile, Storage};

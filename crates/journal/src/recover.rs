@@ -1,8 +1,8 @@
 //! Making what a scan found the state of an open journal.
 //!
-//! The order is what makes it safe to be interrupted anywhere: first everything that is going to be relied upon is
-//! made durable (after a kill it may be in the page cache alone), then bytes behind the end are erased, then files that
-//! are not needed are deleted. Each state in between is scanned to the same end.
+//! The order is what makes it safe to be interrupted anywhere: everything that is going to be relied upon is durable
+//! before the scan ([`Storage::settle`]), then bytes behind the end are erased, then files that are not needed are
+//! deleted. Each state in between is scanned to the same end.
 //!
 //! Stale bytes behind the end must never be read again. They are not stepped over with a new segment but erased, and
 //! the segment is used on: so a crash loop costs no space, and the limit holds without room kept for it.
@@ -10,7 +10,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::error::OpenError;
+use crate::error::{OpenError, ScanError};
 use crate::format::RECORD_BYTES;
 use crate::index::{Entry, Holds, Index};
 use crate::record::{Kind, Seed};
@@ -75,7 +75,7 @@ pub(crate) fn recover(storage: &dyn Storage, report: &ScanReport) -> Result<Reco
     };
     let needed: Vec<&SegmentReport> =
         report.segments.iter().filter(|s| s.status == SegmentStatus::Needed).collect();
-    let segments = make_durable(storage, &needed)?;
+    let segments = open_needed(storage, &needed)?;
     erase_tail(&needed, &segments)?;
     let segments_removed = remove_others(storage, report)?;
 
@@ -109,28 +109,33 @@ fn directory_error(source: io::Error) -> OpenError {
     OpenError::Io { action: "sync the directory".into(), source }
 }
 
-fn make_durable(
+fn open_needed(
     storage: &dyn Storage,
     needed: &[&SegmentReport],
-) -> Result<Vec<Segment>, OpenError> {
-    let mut segments = Vec::new();
-    for report in needed {
-        let number = report.number;
-        let file =
-            storage.open(&name_of(number), Access::Write).map_err(io_error("open", number))?;
-        file.sync_data().map_err(io_error("sync", number))?;
-        let header = report.header.as_ref().expect("a needed segment has a header");
-        segments.push(Segment {
-            number,
-            length: file.len().min(header.length),
-            first: header.first,
-            records_at: header.bytes(),
-            seed: Seed::of(&header.volume.id, number),
-            file,
-        });
-    }
-    storage.sync_directory().map_err(directory_error)?;
-    Ok(segments)
+) -> Result<Vec<Segment>, ScanError> {
+    needed.iter().map(|report| open_segment(storage, report, Access::Write)).collect()
+}
+
+/// Opens a segment whose header is whole.
+pub(crate) fn open_segment(
+    storage: &dyn Storage,
+    report: &SegmentReport,
+    access: Access,
+) -> Result<Segment, ScanError> {
+    let (number, name) = (report.number, name_of(report.number));
+    let file = match storage.open(&name, access) {
+        Ok(file) => file,
+        Err(source) => return Err(ScanError::Io { name, source }),
+    };
+    let header = report.header.as_ref().expect("a segment that counts has a header");
+    Ok(Segment {
+        number,
+        length: file.len().min(header.length),
+        first: header.first,
+        records_at: header.bytes(),
+        seed: Seed::of(&header.volume.id, number),
+        file,
+    })
 }
 
 fn erase_tail(needed: &[&SegmentReport], segments: &[Segment]) -> Result<(), OpenError> {
@@ -155,14 +160,14 @@ fn remove_others(storage: &dyn Storage, report: &ScanReport) -> Result<u64, Open
     Ok(removed)
 }
 
-fn replayed_up_to(needed: &[&SegmentReport]) -> Sequence {
+pub(crate) fn replayed_up_to(needed: &[&SegmentReport]) -> Sequence {
     let headers = needed.iter().filter_map(|s| s.header.as_ref()).map(|header| header.replayed);
     let records = needed.iter().flat_map(|s| &s.records).filter(|r| r.kind == Kind::Replayed);
     headers.chain(records.map(|r| Sequence::new(r.offset))).max().unwrap_or_default()
 }
 
 /// Notes a segment and all of its changes that are still to be replayed.
-fn take_in(
+pub(crate) fn take_in(
     index: &mut Index,
     report: &SegmentReport,
     segment: Segment,

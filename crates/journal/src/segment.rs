@@ -151,10 +151,19 @@ impl Segments {
         self.disk_bytes
     }
 
+    fn needed(&self) -> impl Iterator<Item = (Slot, &SegmentState)> {
+        self.iter().filter(|(_, state)| !matches!(state.stage, Stage::Retired(_)))
+    }
+
+    /// The entries that the inventory of a segment that is begun now has.
+    pub(crate) fn inventory_len(&self) -> usize {
+        self.needed().count()
+    }
+
     /// What the header of a new segment says of those before it.
     pub(crate) fn inventory(&self) -> Vec<InventoryEntry> {
-        let needed = self.iter().filter(|(_, state)| !matches!(state.stage, Stage::Retired(_)));
-        let mut entries: Vec<_> = needed
+        let mut entries: Vec<_> = self
+            .needed()
             .map(|(_, state)| InventoryEntry {
                 number: state.segment.number,
                 first: state.segment.first,

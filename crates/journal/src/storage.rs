@@ -15,6 +15,14 @@ pub enum Access {
 
 /// A place that holds segments by name: a directory. Used from any number of threads.
 pub trait Storage: Send + Sync {
+    /// Brings every segment and name to stable storage, then lets go of cached copies, so that what is read from now on
+    /// is what a power cut would leave. After a kill, what is read may be in the page cache alone; after a sync that
+    /// failed, it may be there, clean, and never reach the disk. Called once, before anything else is read.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    fn settle(&self) -> io::Result<()>;
+
     /// The names of all files, in any order. Names that are not a segment's are not the journal's business.
     ///
     /// # Errors

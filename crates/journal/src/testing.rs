@@ -21,6 +21,8 @@ const SECTOR_BYTES: usize = 512;
 /// What the storage is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// To make all durable and read it anew.
+    Settle,
     /// To create a file.
     Create,
     /// To write.
@@ -48,13 +50,56 @@ pub struct Image {
 
 #[derive(Clone, Debug, Default)]
 struct FileImage {
-    live: Vec<u8>,
-    durable: Vec<u8>,
+    live: Shared,
+    durable: Shared,
     /// What was written since the last sync.
     pending: Vec<Range<usize>>,
 }
 
+/// Bytes that are copied only when they are changed while someone else has them too.
+#[derive(Clone, Debug, Default)]
+struct Shared(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::ops::Deref for Shared {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Shared {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+impl From<Vec<u8>> for Shared {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Arc::new(bytes))
+    }
+}
+
 impl FileImage {
+    fn sync(&mut self) {
+        if self.durable.len() != self.live.len() {
+            self.durable.resize(self.live.len(), 0);
+        }
+        for range in std::mem::take(&mut self.pending) {
+            if let (Some(to), Some(from)) =
+                (self.durable.get_mut(range.clone()), self.live.get(range))
+            {
+                to.copy_from_slice(from);
+            }
+        }
+    }
+
     /// The file after a crash that kept those unsynced sectors that `keep` chooses.
     fn crashed(&self, keep: &mut dyn FnMut() -> bool) -> Self {
         let mut durable = self.durable.clone();
@@ -106,7 +151,7 @@ impl Image {
     #[must_use]
     pub fn contents(&self) -> BTreeMap<String, Vec<u8>> {
         let named = self.names.iter().filter_map(|(name, id)| Some((name, self.files.get(id)?)));
-        named.map(|(name, file)| (name.clone(), file.live.clone())).collect()
+        named.map(|(name, file)| (name.clone(), file.live.to_vec())).collect()
     }
 
     /// Changes bytes behind the journal's back, durably: damage.
@@ -117,7 +162,7 @@ impl Image {
         let file = self.names.get(name).and_then(|id| self.files.get_mut(id));
         let file = Arc::make_mut(file.expect("the file to damage exists"));
         change(&mut file.live);
-        file.durable.clone_from(&file.live);
+        file.durable = file.live.clone();
         file.pending.clear();
     }
 
@@ -125,6 +170,7 @@ impl Image {
     pub fn add(&mut self, name: &str, bytes: Vec<u8>) {
         let id = self.next_file;
         self.next_file += 1;
+        let bytes = Shared::from(bytes);
         *self.file_mut(id) = FileImage { live: bytes.clone(), durable: bytes, pending: Vec::new() };
         self.names.insert(name.to_owned(), id);
         self.durable_names.insert(name.to_owned(), id);
@@ -241,6 +287,21 @@ impl ImageStorage {
 }
 
 impl Storage for ImageStorage {
+    fn settle(&self) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.begin(Step::Settle)?;
+        let ids: Vec<u64> = state.image.names.values().copied().collect();
+        for id in ids {
+            let file = state.image.file_mut(id);
+            file.sync();
+            file.live = file.durable.clone();
+        }
+        state.image.pending_names.clear();
+        state.image.durable_names = state.image.names.clone();
+        state.end(Step::Settle);
+        Ok(())
+    }
+
     fn list(&self) -> io::Result<Vec<String>> {
         Ok(self.0.lock().image.names.keys().cloned().collect())
     }
@@ -253,7 +314,7 @@ impl Storage for ImageStorage {
         }
         let id = state.image.next_file;
         state.image.next_file += 1;
-        state.image.file_mut(id).live = vec![0; narrow(length)];
+        state.image.file_mut(id).live = vec![0; narrow(length)].into();
         state.image.names.insert(name.to_owned(), id);
         state.image.pending_names.push((name.to_owned(), Some(id)));
         state.end(Step::Create);
@@ -314,17 +375,11 @@ impl SegmentFile for ImageFile {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.storage.0.lock();
-        let pending = std::mem::take(&mut state.image.file_mut(self.id).pending);
-        state.begin(Step::Sync)?;
-        let file = state.image.file_mut(self.id);
-        file.durable.resize(file.live.len(), 0);
-        for range in pending {
-            if let (Some(to), Some(from)) =
-                (file.durable.get_mut(range.clone()), file.live.get(range))
-            {
-                to.copy_from_slice(from);
-            }
+        if let Err(error) = state.begin(Step::Sync) {
+            state.image.file_mut(self.id).pending.clear();
+            return Err(error);
         }
+        state.image.file_mut(self.id).sync();
         state.end(Step::Sync);
         Ok(())
     }
@@ -343,8 +398,7 @@ impl SegmentFile for ImageFile {
 
     fn view(&self, position: u64, length: u64) -> Bytes {
         let state = self.storage.0.lock();
-        let live = state.image.files.get(&self.id).map(|file| &file.live);
-        let bytes = live.and_then(|live| live.get(narrow(position)..narrow(position + length)));
-        Bytes::copy_from_slice(bytes.expect("a view stays within the file"))
+        let file = state.image.files.get(&self.id).expect("an open file exists");
+        Bytes::from_owner(file.live.clone()).slice(narrow(position)..narrow(position + length))
     }
 }

@@ -286,7 +286,7 @@ impl Writer {
 
     /// The bytes that relocated records may still take.
     pub(crate) fn room_for_relocation(&self, ground: &Ground, index: &Index) -> u64 {
-        let count = index.segments.inventory().len().saturating_add(1);
+        let count = index.segments.inventory_len().saturating_add(1);
         let fresh = room_in(ground.segment_bytes, SegmentHeader::bytes_with(count), CONTROL_BYTES);
         let active = room_in(self.active.length, self.position, CONTROL_BYTES);
         active.saturating_add(fresh.saturating_mul(segments_below_limit(ground, index)))
@@ -300,7 +300,7 @@ impl Writer {
         purpose: Purpose,
     ) -> Vec<Run> {
         let kept_free = purpose.kept_free();
-        let mut inventory = index.segments.inventory().len();
+        let mut inventory = None;
         let room = room_in(self.active.length, self.position, kept_free);
         let mut run = Run { target: Target::Active, drafts: Vec::new(), room };
         let mut runs = Vec::new();
@@ -311,8 +311,9 @@ impl Writer {
                     run.drafts.push(first);
                     draft = rest;
                 }
-                inventory += 1;
-                let begin = SegmentHeader::bytes_with(inventory);
+                let before = inventory.unwrap_or_else(|| index.segments.inventory_len());
+                inventory = Some(before.saturating_add(1));
+                let begin = SegmentHeader::bytes_with(before);
                 let room = room_in(ground.segment_bytes, begin, kept_free);
                 let next = Run { target: Target::New, drafts: Vec::new(), room };
                 runs.push(std::mem::replace(&mut run, next));

@@ -9,7 +9,7 @@ use hotbay_block::Extent;
 use hotbay_journal::testing::{Image, ImageStorage, Step};
 use hotbay_journal::{
     Change, Damage, Journal, JournalError, Kind, OpenError, Piece, Recovery, RecoveryOutcome,
-    ScanError, SegmentStatus, Sequence, Settings, Verdict, scan,
+    ScanError, SegmentStatus, Sequence, Settings, Verdict, salvage, scan,
 };
 
 const SETTINGS: Settings = Settings { volume: [9; 16], size_bytes: 8 << 20, limit_bytes: 16 << 20 };
@@ -116,7 +116,7 @@ fn damage_says_where_and_changes_nothing() {
     let refused = Journal::open(Arc::new(storage.clone()), SETTINGS).unwrap_err();
     assert!(matches!(refused, OpenError::Damaged(damage) if damage == expected), "{refused:?}");
     assert_eq!(scan(&storage, None).unwrap().verdict, Verdict::Damaged(expected));
-    assert!(storage.take_steps().is_empty());
+    assert_eq!(storage.take_steps(), [Step::Settle]);
     assert!(storage.image().contents() == image.contents());
 }
 
@@ -244,6 +244,28 @@ fn files_that_are_not_segments_are_left_alone() {
     let storage = ImageStorage::over(image);
     drop(Journal::open(Arc::new(storage.clone()), SETTINGS).unwrap());
     assert_eq!(storage.image().contents().get("notes.txt").map(Vec::as_slice), Some(&b"mine"[..]));
+}
+
+#[test]
+fn what_is_whole_can_be_salvaged() {
+    let storage = flushed();
+    let journal = Journal::open(Arc::new(storage.clone()), SETTINGS).unwrap().0;
+    let live = journal.live_after(0, journal.head(), u64::MAX).unwrap();
+    let report = scan(&storage, None).unwrap();
+    assert_eq!(salvage(&storage, &report).unwrap(), live);
+
+    let newest = live.iter().max_by_key(|extent| extent.sequence).unwrap();
+    let first = report.segments.first().unwrap();
+    let torn = *first.records.iter().rfind(|record| record.kind == Kind::Write).unwrap();
+    let name = segment_names(&storage.image()).remove(0);
+    storage.damage(&name, |bytes| bytes[usize::try_from(torn.position).unwrap() + 50] ^= 1);
+    let report = scan(&storage, None).unwrap();
+    assert!(matches!(report.verdict, Verdict::Damaged(_)));
+    let _ = storage.take_steps();
+    let salvaged = salvage(&storage, &report).unwrap();
+    assert!(salvaged.contains(newest), "what lies behind the damage is there");
+    assert!(salvaged.iter().all(|extent| extent.sequence != torn.sequence));
+    assert_eq!(storage.take_steps(), []);
 }
 
 #[test]

@@ -57,6 +57,27 @@ fn a_failed_sync_is_latched_and_never_tried_again() {
 }
 
 #[test]
+fn a_restart_after_a_failed_sync_believes_the_disk_and_not_the_page_cache() {
+    let (storage, journal) = begin();
+    journal.append(&[write(0, 512, 1)]).unwrap();
+    journal.sync().unwrap();
+    journal.append(&[write(512, 512, 2)]).unwrap();
+    storage.fail(Step::Sync, 0, ErrorKind::Other);
+    journal.sync().unwrap_err();
+    drop(journal);
+    // The second write is still seen in the page cache, clean, so that no sync will ever write it.
+    let (journal, _) = Journal::open(Arc::new(storage.clone()), SETTINGS).unwrap();
+    journal.append(&[write(2048, 512, 3)]).unwrap();
+    journal.sync().unwrap();
+    let shown = journal.pieces(Extent::new(0, 4096).unwrap());
+    let crashed = ImageStorage::over(storage.image().crashed(&mut || false));
+    let (journal, _) = Journal::open(Arc::new(crashed), SETTINGS).unwrap();
+    assert_eq!(journal.pieces(Extent::new(0, 4096).unwrap()), shown);
+    assert!(journal.covers(Extent::new(2048, 512).unwrap()));
+    assert!(!journal.covers(Extent::new(512, 512).unwrap()));
+}
+
+#[test]
 fn a_failed_write_is_latched() {
     let (storage, journal) = begin();
     storage.fail(Step::Write, 0, ErrorKind::Other);

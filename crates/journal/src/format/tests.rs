@@ -87,7 +87,7 @@ fn segments_are_a_sixteenth_of_the_limit_within_bounds() {
     assert_eq!(segment_bytes(1 << 40), 64 << 20);
     for limit in [LIMIT_MIN + 12345, (100 << 20) + 1, (1 << 41) + 77, u64::MAX] {
         let length = segment_bytes(limit);
-        assert!(length % SPLIT_BYTES == 0 && length <= SEGMENT_MAX, "{limit}");
+        assert!(length.is_multiple_of(SPLIT_BYTES) && length <= SEGMENT_MAX, "{limit}");
         assert!(length * SEGMENTS_TYPICAL <= limit, "{limit}");
     }
 }
