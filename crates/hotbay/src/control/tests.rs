@@ -38,8 +38,15 @@ impl Puppet {
             "slow" => self.go.acquire().await.expect("it is never closed").forget(),
             _ => {}
         }
-        self.note(format!("done {volume}"));
         Ok(state)
+    }
+
+    /// The last part of a change, in which the server gets every chance to see that its client has gone.
+    async fn finish(&self, volume: &str) {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        self.note(format!("done {volume}"));
     }
 }
 
@@ -68,12 +75,20 @@ impl ControlHandler for Puppet {
         Box::pin(async move {
             let work = WorkDone { done_bytes: 1, total_bytes: 2 };
             progress.report(Progress { volume: volume.clone(), state: State::Replaying, work });
-            self.change(&format!("insert {medium:?} {occupied:?}"), volume, State::Present).await
+            let what = format!("insert {medium:?} {occupied:?}");
+            let state = self.change(&what, volume.clone(), State::Present).await?;
+            progress.report(Progress { volume: volume.clone(), state, work });
+            self.finish(&volume).await;
+            Ok(state)
         })
     }
 
     fn eject(&self, volume: String) -> BoxFuture<'_, Result<State, Failure>> {
-        Box::pin(self.change("eject", volume, State::Absent))
+        Box::pin(async move {
+            let state = self.change("eject", volume.clone(), State::Absent).await?;
+            self.finish(&volume).await;
+            Ok(state)
+        })
     }
 
     fn pull(&self, volume: String) -> BoxFuture<'_, Result<State, Failure>> {
@@ -175,7 +190,9 @@ impl Fixture {
 
     /// A connection for lines that no client would send.
     fn raw(&self) -> BufReader<UnixStream> {
-        BufReader::new(UnixStream::connect(&self.path).unwrap())
+        let stream = UnixStream::connect(&self.path).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        BufReader::new(stream)
     }
 
     /// The next word of the puppet, which it will say.
@@ -218,10 +235,7 @@ fn a_connection_takes_one_request_after_the_other() {
     };
     assert_eq!(ask(&mut client, &swap).unwrap(), done("usb", State::Present));
     let words: Vec<_> = std::iter::from_fn(|| fixture.seen.try_recv().ok()).collect();
-    assert_eq!(
-        words,
-        ["eject usb", "done usb", "pull usb", "done usb", "swap mem:1MiB AsIs usb", "done usb"]
-    );
+    assert_eq!(words, ["eject usb", "done usb", "pull usb", "swap mem:1MiB AsIs usb"]);
 }
 
 #[test]
@@ -248,7 +262,7 @@ fn progress_comes_while_the_work_goes_on() {
     assert_eq!(reply.unwrap(), done("slow", State::Present));
     let work = WorkDone { done_bytes: 1, total_bytes: 2 };
     let progress = Progress { volume: "slow".into(), state: State::Replaying, work };
-    assert_eq!(told, [ControlReply::Progress(progress)]);
+    assert_eq!(told.first(), Some(&ControlReply::Progress(progress)));
     assert_eq!(fixture.next_word(), "insert None Replace slow");
 }
 
@@ -262,6 +276,8 @@ fn a_change_goes_on_without_its_client() {
         client.send(&request).unwrap();
         assert_eq!(fixture.next_word(), begun);
         drop(client);
+        // Once another one has been answered, the news of the first one's end has arrived as well.
+        ask(&mut fixture.client(), &ControlRequest::Status { volume: None }).unwrap();
         fixture.puppet.go.add_permits(1);
         assert_eq!(fixture.next_word(), "done slow");
     }
