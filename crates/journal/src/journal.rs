@@ -577,7 +577,7 @@ impl Journal {
             // Only now, so that the files never take more than the limit.
             let removed = self.index.write().segments.remove(slot);
             freed += removed.map_or(0, |state| state.segment.length);
-            self.writer.lock().note_removal();
+            self.writer.lock().note_removal(number);
         }
         Ok(freed)
     }

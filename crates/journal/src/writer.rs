@@ -169,6 +169,8 @@ pub(crate) struct Writer {
     pub(crate) synced: Sequence,
     /// The newest record that is not a barrier.
     pub(crate) newest_to_sync: Sequence,
+    /// The segment before the active one, and where it ends, until a barrier in it says that the active one was synced.
+    predecessor: Option<(Arc<Segment>, u64)>,
     pub(crate) relocation: Option<Relocation>,
     /// A change was refused that reclaiming may make room for.
     pub(crate) is_wanting: bool,
@@ -205,6 +207,7 @@ impl Writer {
             barrier: Sequence::ZERO,
             synced: newest,
             newest_to_sync: newest,
+            predecessor: None,
             relocation: None,
             is_wanting: false,
         }
@@ -224,7 +227,7 @@ impl Writer {
         let position = active.records_at;
         let next_number = end.next_number.saturating_add(1);
         let mut writer = Self::resume(LogEnd { next_number, ..end }, slot, active, position);
-        writer.note_unsynced();
+        writer.note_unsynced(&Arc::clone(&writer.active));
         writer.directory_unsynced = true;
         Ok(writer)
     }
@@ -260,6 +263,11 @@ impl Writer {
 
     /// Notes that all up to `covered` is synced, for a later scan to know it. Skipped where the segment has no room.
     pub(crate) fn append_barrier(&mut self, covered: Sequence) -> Result<(), WriteError> {
+        if covered >= self.active.first
+            && let Some((segment, end)) = self.predecessor.take()
+        {
+            self.leave_barrier(&segment, end, covered)?;
+        }
         let end = self.position + RECORD_BYTES + CONTROL_BYTES / 2;
         if covered <= self.barrier || end > self.active.length {
             return Ok(());
@@ -267,6 +275,29 @@ impl Writer {
         let draft = Draft::plain(Kind::Barrier, covered.get(), 0);
         self.write_run(&[], &[draft], &mut Vec::new())?;
         self.barrier = covered;
+        Ok(())
+    }
+
+    /// Writes a barrier behind the last record of a full segment, which is how a scan finds that the one after it is
+    /// missing. It has no place in the history, so its sequence is that of no record.
+    fn leave_barrier(
+        &mut self,
+        segment: &Arc<Segment>,
+        end: u64,
+        covered: Sequence,
+    ) -> Result<(), WriteError> {
+        if end + RECORD_BYTES > segment.length {
+            return Ok(());
+        }
+        let record = Record {
+            kind: Kind::Barrier,
+            sequence: Sequence::ZERO,
+            offset: covered.get(),
+            length: 0,
+            payload_crc: 0,
+        };
+        write(segment, &[IoSlice::new(&record.encode(segment.seed, end))], end)?;
+        self.note_unsynced(segment);
         Ok(())
     }
 
@@ -279,9 +310,11 @@ impl Writer {
         }
     }
 
-    /// Notes that files were deleted.
-    pub(crate) fn note_removal(&mut self) {
+    /// Notes that a segment's file was deleted. Its space is free once nobody has it open.
+    pub(crate) fn note_removal(&mut self, number: u64) {
         self.directory_unsynced = true;
+        self.unsynced.retain(|segment| segment.number != number);
+        self.predecessor.take_if(|(segment, _)| segment.number == number);
     }
 
     /// The bytes that relocated records may still take.
@@ -377,7 +410,8 @@ impl Writer {
             replayed: self.replayed,
         };
         let header = header_of(ground, index, &end, self.synced);
-        self.active = segment_of(&header, file);
+        let active = segment_of(&header, file);
+        self.predecessor = Some((std::mem::replace(&mut self.active, active), self.position));
         self.slot = index.segments.add(fresh_state(&self.active));
         self.position = 0;
         self.directory_unsynced = true;
@@ -411,14 +445,14 @@ impl Writer {
             self.next_sequence = self.next_sequence.next();
             position += draft.stored_bytes();
         }
-        self.note_unsynced();
+        self.note_unsynced(&Arc::clone(&self.active));
         self.position = position;
         write(&self.active, &slices_of(header, &headers, drafts), begin)
     }
 
-    fn note_unsynced(&mut self) {
-        if !self.unsynced.iter().any(|segment| segment.number == self.active.number) {
-            self.unsynced.push(Arc::clone(&self.active));
+    fn note_unsynced(&mut self, segment: &Arc<Segment>) {
+        if !self.unsynced.iter().any(|noted| noted.number == segment.number) {
+            self.unsynced.push(Arc::clone(segment));
         }
     }
 }
