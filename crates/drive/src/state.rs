@@ -178,4 +178,33 @@ mod tests {
             }
         }
     }
+
+    /// Cells of the table in the document, by state and in the order of [`Trigger::ALL`].
+    fn documented() -> Vec<(State, Vec<String>)> {
+        let text = include_str!("../../../docs/states.md");
+        let section = text.split("## Transitions").nth(1).unwrap();
+        let rows = section.lines().filter(|line| line.starts_with("| `"));
+        rows.map(|row| {
+            let mut cells = row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned());
+            let name = cells.next().unwrap();
+            let state = State::ALL.into_iter().find(|state| name == format!("`{state}`")).unwrap();
+            (state, cells.collect())
+        })
+        .take(State::ALL.len())
+        .collect()
+    }
+
+    #[test]
+    fn the_document_has_the_same_table() {
+        let documented = documented();
+        assert_eq!(documented.len(), State::ALL.len());
+        for (state, cells) in documented {
+            let table = Trigger::ALL.map(|trigger| match answer(state, trigger) {
+                Answer::Go(next) => format!("`{next}`"),
+                Answer::Ignore => "–".to_owned(),
+                Answer::Refuse(..) => "refused".to_owned(),
+            });
+            assert_eq!(cells, table, "{state}");
+        }
+    }
 }
