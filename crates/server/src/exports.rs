@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use hotbay_block::{Device, DeviceInfo};
+use hotbay_block::{BoxFuture, Device, DeviceInfo};
 use hotbay_nbd::limits::PAYLOAD_BYTES_MAX;
 use hotbay_nbd::{BlockSizes, Export, ExportDescription, TransmissionFlags};
 
@@ -33,11 +33,18 @@ impl fmt::Debug for OpenedExport {
     }
 }
 
+/// A device that a client is being told about.
+pub(crate) struct Opened {
+    pub(crate) device: Arc<dyn Device>,
+    /// Completes when what the client was told is true no more.
+    pub(crate) exchanged: BoxFuture<'static, ()>,
+}
+
 /// [`Exports`] as the negotiation sees them.
 pub(crate) struct Negotiable<'a>(pub(crate) &'a dyn Exports);
 
 impl hotbay_nbd::Exports for Negotiable<'_> {
-    type Opened = Arc<dyn Device>;
+    type Opened = Opened;
 
     fn list(&self) -> Vec<ExportDescription> {
         self.0.list()
@@ -45,6 +52,8 @@ impl hotbay_nbd::Exports for Negotiable<'_> {
 
     fn open(&self, name: &str) -> Option<(Export, Self::Opened)> {
         let OpenedExport { name, description, device } = self.0.open(name)?;
+        // Before the device is described: an exchange that comes between the two closes the session.
+        let exchanged = device.exchanged();
         let info = device.info();
         let export = Export {
             name,
@@ -53,7 +62,7 @@ impl hotbay_nbd::Exports for Negotiable<'_> {
             flags: flags(info),
             block_sizes: block_sizes(info),
         };
-        Some((export, device))
+        Some((export, Opened { device, exchanged }))
     }
 }
 
@@ -78,4 +87,55 @@ const fn flags(info: DeviceInfo) -> TransmissionFlags {
 fn block_sizes(info: DeviceInfo) -> BlockSizes {
     let preferred = info.preferred_block_bytes.clamp(512, PAYLOAD_BYTES_MAX).next_power_of_two();
     BlockSizes { minimum: 1, preferred, maximum: PAYLOAD_BYTES_MAX }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use hotbay_block::{Execution, MemoryDevice, Request};
+    use hotbay_nbd::Exports as _;
+    use tokio::sync::watch;
+
+    use super::*;
+
+    /// A device that is exchanged while it is being described.
+    #[derive(Debug)]
+    struct Restless(watch::Sender<()>, MemoryDevice);
+
+    impl Device for Restless {
+        fn info(&self) -> DeviceInfo {
+            let info = self.1.info();
+            self.0.send_replace(());
+            info
+        }
+
+        fn execute(&self, request: Request) -> Execution {
+            self.1.execute(request)
+        }
+
+        fn exchanged(&self) -> BoxFuture<'static, ()> {
+            let mut exchanged = self.0.subscribe();
+            Box::pin(async move { exchanged.changed().await.unwrap() })
+        }
+    }
+
+    struct One(Arc<dyn Device>);
+
+    impl Exports for One {
+        fn list(&self) -> Vec<ExportDescription> {
+            Vec::new()
+        }
+
+        fn open(&self, _: &str) -> Option<OpenedExport> {
+            let (name, description) = (String::new(), String::new());
+            Some(OpenedExport { name, description, device: self.0.clone() })
+        }
+    }
+
+    #[test]
+    fn an_exchange_amid_the_description_is_not_missed() {
+        let device = Arc::new(Restless(watch::channel(()).0, MemoryDevice::new(512)));
+        let (_, opened) = Negotiable(&One(device)).open("").unwrap();
+        assert!(opened.exchanged.now_or_never().is_some());
+    }
 }

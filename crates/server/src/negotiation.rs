@@ -1,21 +1,19 @@
 //! The negotiation with one client: bytes between a socket and `hotbay_nbd::ServerHandshake`.
 
 use std::io;
-use std::sync::Arc;
 
 use bytes::BytesMut;
-use hotbay_block::Device;
 use hotbay_nbd::{Chosen, HandshakeError, ServerHandshake, Step};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::exports::{Exports, Negotiable};
+use crate::exports::{Exports, Negotiable, Opened};
 
 /// Bytes received at once. With the bound on an option's data it bounds what a client can make this hold.
 const RECEIVE_BYTES: usize = 4096;
 
 /// What a client and this server have agreed upon.
 pub(crate) struct Agreed {
-    pub(crate) chosen: Chosen<Arc<dyn Device>>,
+    pub(crate) chosen: Chosen<Opened>,
     /// What the client sent behind it.
     pub(crate) received: BytesMut,
 }

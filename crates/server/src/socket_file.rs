@@ -10,11 +10,13 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 /// Connections that the system accepts before the server does; it takes less where its own bound is lower.
@@ -34,8 +36,8 @@ impl From<io::Error> for Refused {
     }
 }
 
-impl From<rustix::io::Errno> for Refused {
-    fn from(error: rustix::io::Errno) -> Self {
+impl From<Errno> for Refused {
+    fn from(error: Errno) -> Self {
         Self::Io(error.into())
     }
 }
@@ -105,18 +107,18 @@ fn refuse_occupied(path: &Path) -> Result<(), Refused> {
         Ok(found) if !found.file_type().is_socket() => return Err(Refused::NotASocket),
         Ok(_) => {}
     }
-    match UnixStream::connect(path) {
+    // Does not wait: the backlog of a server that is alive may be full.
+    let probe = new_socket()?;
+    match rustix::net::connect(&probe, &SocketAddrUnix::new(path)?) {
         // Nobody listens: what a server that was killed leaves behind.
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        // A full backlog, or a socket of somebody else: it is alive.
-        Ok(_) | Err(_) => Err(Refused::InUse),
+        Err(Errno::CONNREFUSED | Errno::NOENT) => Ok(()),
+        // Accepted, a full backlog, or a socket of somebody else: it is alive.
+        Ok(()) | Err(_) => Err(Refused::InUse),
     }
 }
 
 fn listen_under_passing_name(directory: &Path) -> Result<(UnixListener, PathBuf), Refused> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let socket = new_socket()?;
     let passing = bind_to_new_name(&socket, directory)?;
     let listening = fs::set_permissions(&passing, fs::Permissions::from_mode(0o600))
         .and_then(|()| Ok(rustix::net::listen(&socket, BACKLOG)?));
@@ -129,8 +131,13 @@ fn listen_under_passing_name(directory: &Path) -> Result<(UnixListener, PathBuf)
     }
 }
 
+fn new_socket() -> Result<OwnedFd, Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+}
+
 /// Binds to a name that nobody has yet.
-fn bind_to_new_name(socket: &rustix::fd::OwnedFd, directory: &Path) -> Result<PathBuf, Refused> {
+fn bind_to_new_name(socket: &OwnedFd, directory: &Path) -> Result<PathBuf, Refused> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let process = std::process::id();
     loop {
@@ -138,7 +145,7 @@ fn bind_to_new_name(socket: &rustix::fd::OwnedFd, directory: &Path) -> Result<Pa
         let path = directory.join(format!(".{process:x}.{number:x}"));
         match rustix::net::bind(socket, &SocketAddrUnix::new(&path)?) {
             Ok(()) => return Ok(path),
-            Err(rustix::io::Errno::ADDRINUSE) => {}
+            Err(Errno::ADDRINUSE) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -152,6 +159,8 @@ fn remove(path: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     fn mode(path: &Path) -> u32 {
@@ -185,6 +194,17 @@ mod tests {
         assert!(matches!(SocketFile::listen(&path), Err(Refused::InUse)));
         UnixStream::connect(&path).unwrap();
         assert_eq!(names(directory.path()), ["s"]);
+    }
+
+    #[test]
+    fn a_live_socket_with_a_full_backlog_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let listener = new_socket().unwrap();
+        rustix::net::bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let _first = UnixStream::connect(&path).unwrap();
+        assert!(matches!(SocketFile::listen(&path), Err(Refused::InUse)));
     }
 
     #[test]

@@ -47,6 +47,7 @@ use self::in_flight::{Answered, Awaited, InFlight};
 use self::intake::{Intake, Next, OutOfStep};
 use self::replies::{PIECES_MAX, Replies};
 use self::rest::Rest;
+use crate::exports::Opened;
 use crate::{Limits, errno};
 
 /// After this many bytes of replies they are sent before more requests are taken: they are still in the
@@ -76,7 +77,7 @@ pub(crate) enum End {
     Stopped,
 }
 
-/// Serves `device` to the client behind `stream` until one of them, or `stopped`, ends it.
+/// Serves the device to the client behind `stream` until one of them, or `stopped`, ends it.
 ///
 /// Returns when every request that was taken has been answered by the device, and the answers have been
 /// sent, if the client still takes them. Dropping the future drops requests in flight: only for a server that
@@ -84,11 +85,10 @@ pub(crate) enum End {
 pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     received: BytesMut,
-    device: Arc<dyn Device>,
+    Opened { device, exchanged }: Opened,
     limits: &Limits,
     stopped: impl Future<Output = ()> + Send + 'static,
 ) -> End {
-    let exchanged = device.exchanged();
     let stops = FuturesUnordered::new();
     stops.push(stop(exchanged, End::Exchanged));
     stops.push(stop(stopped, End::Stopped));

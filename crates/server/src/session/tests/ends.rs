@@ -44,13 +44,14 @@ async fn half_a_write_is_no_write() {
 
 #[tokio::test]
 async fn disconnect_finishes_what_is_in_flight_and_takes_nothing_more() {
-    let mut stage = stage(4096, Limits::default());
-    let mut requests = reads(1..2, 4);
+    let mut stage = stage(64, Limits::default());
+    let mut requests = reads(1..2, 10_000);
     requests.extend_from_slice(&bytes(&[header(Command::Disconnect, 2, 0, 0)]));
     requests.extend_from_slice(&reads(3..4, 4));
     stage.client.write_all(&requests).await.unwrap();
     stage.calls.recv().await.unwrap().succeed(5);
-    assert_eq!(reply(&mut stage.client, 4).await, (1, Ok(vec![5; 4])));
+    stage.answered.wait_for(|count| *count == 1).await.unwrap();
+    assert_eq!(reply(&mut stage.client, 10_000).await, (1, Ok(vec![5; 10_000])));
     assert_end(&mut stage.client).await;
     assert!(matches!(stage.session.await.unwrap(), End::Disconnected));
     assert!(stage.calls.recv().await.is_none());

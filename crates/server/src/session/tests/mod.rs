@@ -119,7 +119,8 @@ fn start(
     let (stop, mut stopped) = watch::channel(false);
     let session = tokio::spawn(async move {
         let stopped = async move { drop(stopped.wait_for(|it| *it).await) };
-        serve(&mut server, BytesMut::new(), device, &limits, stopped).await
+        let opened = Opened { exchanged: device.exchanged(), device };
+        serve(&mut server, BytesMut::new(), opened, &limits, stopped).await
     });
     (client, stop, session)
 }
