@@ -173,8 +173,8 @@ impl FileSegment {
 
 #[expect(unsafe_code, reason = "the journal is read through a memory map")]
 fn map(file: &File, length: u64) -> io::Result<Mmap> {
-    // SAFETY: the map is read-only, and no reference is made to bytes of it that can change or vanish while it
-    // lives:
+    // SAFETY: the map is read-only, and nothing is read through it that can change or vanish meanwhile. `Bytes` keeps
+    // a pointer to the whole map; slices of it are what is read:
     // * `SegmentFile::view` is asked only for bytes that were written before and that nobody writes again:
     //   segments are appended to, a writer holds the lock of the directory, and the files belong to it alone
     //   (mode 0600 in a directory of mode 0700). What is not yet written is behind the map but in no slice.

@@ -12,11 +12,14 @@
 
 #![warn(clippy::as_conversions, clippy::indexing_slicing)]
 
+mod content;
+mod draft;
 mod error;
 mod file_storage;
 mod format;
 mod index;
 mod journal;
+mod read;
 mod reclaim;
 mod record;
 mod recover;
@@ -25,14 +28,16 @@ mod scan;
 mod segment;
 mod sequence;
 mod storage;
+mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod writer;
 
+pub use content::{Change, Content, LiveExtent, Piece, Usage};
 pub use error::{AppendError, Damage, JournalError, OpenError, ScanError};
 pub use file_storage::FileStorage;
 pub use format::VolumeStamp;
-pub use journal::{Change, Content, Journal, LiveExtent, Piece, Settings, Usage};
+pub use journal::{Journal, Settings};
 pub use reclaim::ReclaimProgress;
 pub use record::Kind;
 pub use recover::{Recovery, RecoveryOutcome};

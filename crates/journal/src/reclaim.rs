@@ -1,16 +1,22 @@
-//! Which segment to empty next, and what of it is still live.
+//! Emptying segments that hold little that is live.
 
+use std::sync::Arc;
+
+use crate::Journal;
+use crate::draft::Draft;
 use crate::error::JournalError;
 use crate::format::{PAYLOAD_MAX, narrow};
 use crate::index::{Holds, Index};
 use crate::record::{Kind, Record, stored_bytes};
 use crate::segment::{Segment, Slot, Stage};
-use crate::writer::{Draft, Ground, Relocation};
+use crate::writer::{Ground, Purpose, Relocation, Writer, segments_below_limit};
 
 /// The most bytes that one step copies, but for what one record has beyond it.
 const STEP_BYTES: u64 = PAYLOAD_MAX;
 /// The most records that one step looks at.
 const STEP_RECORDS: usize = 16384;
+/// When free space is so low that reclaiming should begin: fewer whole segments below the limit than this.
+const LOW_SEGMENTS: u64 = 3;
 /// A segment is worth emptying where that frees at least this part of it.
 const GAIN_DIVISOR: u64 = 16;
 
@@ -32,17 +38,17 @@ pub enum ReclaimProgress {
 }
 
 /// The least that emptying a segment has to free.
-pub(crate) fn least_gain(ground: &Ground) -> u64 {
+fn least_gain(ground: &Ground) -> u64 {
     ground.segment_bytes / GAIN_DIVISOR
 }
 
 /// Whether a sync would free segments.
-pub(crate) fn has_dead(index: &Index) -> bool {
+fn has_dead(index: &Index) -> bool {
     index.segments.iter().any(|(_, state)| state.is_dead())
 }
 
 /// The full segment that frees most, of those whose live extents take at most `room` bytes elsewhere.
-pub(crate) fn choose_victim(ground: &Ground, index: &Index, room: u64) -> Option<Slot> {
+fn choose_victim(ground: &Ground, index: &Index, room: u64) -> Option<Slot> {
     let worthwhile = index.segments.iter().filter(|(_, state)| {
         state.stage == Stage::Sealed
             && state.gain() >= least_gain(ground)
@@ -51,15 +57,111 @@ pub(crate) fn choose_victim(ground: &Ground, index: &Index, room: u64) -> Option
     worthwhile.max_by_key(|(_, state)| state.gain()).map(|(slot, _)| slot)
 }
 
+impl Journal {
+    /// Frees some space: deletes segments in which nothing is live, or copies about 1 MiB of live extents out of the
+    /// one that frees most. Copies are durable before the segment that held them is deleted. Blocks for the copy, and
+    /// at the end of a segment for a sync.
+    ///
+    /// # Errors
+    /// As [`sync`](Self::sync); [`JournalError::Corrupt`] where what would be copied is damaged.
+    pub fn reclaim_step(&self) -> Result<ReclaimProgress, JournalError> {
+        self.check_failure()?;
+        let _upkeep = self.upkeep.lock();
+        if !has_dead(&self.index.read()) {
+            match self.relocate_some()? {
+                ReclaimProgress::Freed { .. } => {}
+                other => return Ok(other),
+            }
+        }
+        let _turn = self.syncing.lock();
+        let bytes = self.sync_in_turn()?;
+        Ok(ReclaimProgress::Freed { bytes })
+    }
+
+    /// Whether [`reclaim_step`](Self::reclaim_step) should be called: space is low, or an append needs it, and
+    /// there is something to free.
+    #[must_use]
+    pub fn wants_reclaim(&self) -> bool {
+        let writer = self.writer.lock();
+        let is_low = segments_below_limit(&self.ground, &self.index.read()) < LOW_SEGMENTS;
+        (is_low || writer.is_wanting) && self.can_reclaim(&writer)
+    }
+
+    fn can_reclaim(&self, writer: &Writer) -> bool {
+        let index = self.index.read();
+        let room = writer.room_for_relocation(&self.ground, &index);
+        writer.relocation.is_some()
+            || has_dead(&index)
+            || choose_victim(&self.ground, &index, room).is_some()
+    }
+
+    /// Whether reclaiming may make room for records of `needed` bytes.
+    pub(crate) fn can_reclaim_for(&self, writer: &Writer, needed: u64) -> bool {
+        let live_cost: u64 = {
+            let index = self.index.read();
+            index.segments.iter().map(|(_, state)| state.live_cost).sum()
+        };
+        let most = self.ground.limit_bytes.saturating_sub(self.ground.segment_bytes);
+        live_cost.saturating_add(needed) <= most && self.can_reclaim(writer)
+    }
+
+    /// Copies what one step may; `Freed` says that the segment is empty now, to be deleted by a sync.
+    fn relocate_some(&self) -> Result<ReclaimProgress, JournalError> {
+        let mut writer = self.writer.lock();
+        let Some(relocation) = self.current_relocation(&writer) else {
+            writer.relocation = None;
+            return Ok(ReclaimProgress::Nothing);
+        };
+        let gathered = {
+            let index = self.index.read();
+            let segment = Arc::clone(&index.segments.holder(relocation.slot).segment);
+            gather(&index, &segment, relocation)?
+        };
+        let (drafts, bytes) = (gathered.drafts, gathered.bytes);
+        writer
+            .append(&self.ground, &self.index, drafts, Purpose::Relocation)
+            .map_err(|error| self.fail(error))?;
+        let is_empty = self.index.read().segments.holder(relocation.slot).is_dead();
+        writer.relocation = match gathered.position {
+            Some(position) if !is_empty => Some(Relocation { position, ..relocation }),
+            _ => None,
+        };
+        Ok(if is_empty {
+            ReclaimProgress::Freed { bytes: 0 }
+        } else {
+            ReclaimProgress::Moved { bytes }
+        })
+    }
+
+    /// The relocation under way, unless its segment went meanwhile, or a new one.
+    fn current_relocation(&self, writer: &Writer) -> Option<Relocation> {
+        let index = self.index.read();
+        let room = writer.room_for_relocation(&self.ground, &index);
+        let under_way = writer.relocation.filter(|relocation| {
+            let state = index.segments.get(relocation.slot);
+            state.is_some_and(|state| {
+                state.segment.number == relocation.segment
+                    && state.stage == Stage::Sealed
+                    && state.live_cost <= room
+            })
+        });
+        under_way.or_else(|| {
+            let slot = choose_victim(&self.ground, &index, room)?;
+            let segment = &index.segments.holder(slot).segment;
+            Some(Relocation { slot, segment: segment.number, position: segment.records_at })
+        })
+    }
+}
+
 /// What a step copies, and where the next one goes on; `None` at the end of the segment.
-pub(crate) struct Gathered {
-    pub(crate) drafts: Vec<Draft>,
-    pub(crate) bytes: u64,
-    pub(crate) position: Option<u64>,
+struct Gathered {
+    drafts: Vec<Draft>,
+    bytes: u64,
+    position: Option<u64>,
 }
 
 /// Collects live extents of a segment. Each record's bytes are checked before they get a new checksum.
-pub(crate) fn gather(
+fn gather(
     index: &Index,
     segment: &Segment,
     relocation: Relocation,

@@ -1,8 +1,9 @@
 //! Getting out of a journal what is whole, even where it is damaged.
 
+use crate::LiveExtent;
 use crate::error::ScanError;
 use crate::index::Index;
-use crate::journal::{LiveExtent, content_of};
+use crate::read::content_of;
 use crate::recover::{open_segment, replayed_up_to, take_in};
 use crate::scan::{ScanReport, SegmentReport, SegmentStatus};
 use crate::storage::{Access, Storage};

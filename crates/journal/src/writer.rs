@@ -9,17 +9,16 @@
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use parking_lot::RwLock;
 
 use crate::Sequence;
+use crate::draft::{Draft, part_that_fits};
 use crate::error::is_storage_full;
 use crate::format::{
-    ALIGNMENT, CONTROL_BYTES, EXTENT_MAX, PAYLOAD_MAX, RECORD_BYTES, SPLIT_BYTES, SegmentHeader,
-    VolumeStamp, narrow, record, wide,
+    ALIGNMENT, CONTROL_BYTES, RECORD_BYTES, SegmentHeader, VolumeStamp, narrow, record, wide,
 };
 use crate::index::{Entry, Holds, Index};
-use crate::record::{Kind, Record, Seed, stored_bytes};
+use crate::record::{Kind, Record, Seed};
 use crate::segment::{Segment, SegmentState, Slot, Stage, name_of};
 use crate::storage::{SegmentFile, Storage};
 
@@ -29,60 +28,6 @@ pub(crate) struct Ground {
     pub(crate) volume: VolumeStamp,
     pub(crate) limit_bytes: u64,
     pub(crate) segment_bytes: u64,
-}
-
-/// A record that has no sequence and no place yet.
-#[derive(Clone, Debug)]
-pub(crate) struct Draft {
-    pub(crate) kind: Kind,
-    pub(crate) offset: u64,
-    pub(crate) length: u64,
-    pub(crate) payload: Bytes,
-    payload_crc: u32,
-}
-
-impl Draft {
-    /// A write of these bytes.
-    pub(crate) fn write(offset: u64, payload: Bytes) -> Self {
-        let (length, payload_crc) = (wide(payload.len()), crc32c::crc32c(&payload));
-        Self { kind: Kind::Write, offset, length, payload, payload_crc }
-    }
-
-    /// A record without payload.
-    pub(crate) fn plain(kind: Kind, offset: u64, length: u64) -> Self {
-        Self { kind, offset, length, payload: Bytes::new(), payload_crc: 0 }
-    }
-
-    /// The bytes of its payload.
-    pub(crate) fn payload_bytes(&self) -> u64 {
-        wide(self.payload.len())
-    }
-
-    fn stored_bytes(&self) -> u64 {
-        stored_bytes(self.payload_bytes())
-    }
-
-    /// The first `length` bytes of a write, and the rest.
-    fn split(&self, length: u64) -> (Self, Self) {
-        let at = narrow(length);
-        let rest = Self::write(self.offset + length, self.payload.slice(at..));
-        (Self::write(self.offset, self.payload.slice(..at)), rest)
-    }
-}
-
-/// The records for a write of any length.
-pub(crate) fn drafts_of_write(offset: u64, data: &Bytes, drafts: &mut Vec<Draft>) {
-    let step = narrow(PAYLOAD_MAX);
-    let starts = (0..data.len()).step_by(step);
-    drafts.extend(starts.zip((offset..).step_by(step)).map(|(start, offset)| {
-        Draft::write(offset, data.slice(start..data.len().min(start.saturating_add(step))))
-    }));
-}
-
-/// The records for a change without bytes, of any length.
-pub(crate) fn drafts_of_extent(kind: Kind, extent: hotbay_block::Extent, drafts: &mut Vec<Draft>) {
-    let pieces = extent.pieces(EXTENT_MAX);
-    drafts.extend(pieces.map(|piece| Draft::plain(kind, piece.offset(), piece.length())));
 }
 
 /// What records are appended for: which room they may take.
@@ -460,12 +405,6 @@ impl Writer {
 /// The bytes of a segment that records may take from `position` on.
 fn room_in(length: u64, position: u64, kept_free: u64) -> u64 {
     length.saturating_sub(position).saturating_sub(kept_free)
-}
-
-/// How much of a write goes into `room` where it does not fit as a whole.
-fn part_that_fits(draft: &Draft, room: u64) -> Option<u64> {
-    let bytes = room.saturating_sub(RECORD_BYTES) / SPLIT_BYTES * SPLIT_BYTES;
-    (draft.kind == Kind::Write && bytes > 0 && bytes < draft.length).then_some(bytes)
 }
 
 /// How many more segments the limit allows.

@@ -203,6 +203,30 @@ fn rot_after_the_scan_is_not_replayed_nor_moved() {
 }
 
 #[test]
+fn rot_is_not_given_a_new_checksum_by_relocation() {
+    let storage = ImageStorage::default();
+    let (journal, _) = Journal::open(Arc::new(storage.clone()), SETTINGS).unwrap();
+    write(&journal, 0, 2, 1);
+    // The second block stays live, in a segment that is dead but for it.
+    write(&journal, 0, 1, 2);
+    write(&journal, 2, 600, 3);
+    write(&journal, 2, 600, 4);
+    journal.sync().unwrap();
+    let report = scan(&storage, None).unwrap();
+    let first = &report.segments[0].records[0];
+    let name = segment_names(&storage.image()).remove(0);
+    let second_block = usize::try_from(first.position + 40 + BLOCK).unwrap();
+    storage.damage(&name, |bytes| bytes[second_block + 7] ^= 1);
+    for _ in 0..2 {
+        let found = journal.reclaim_step().unwrap_err();
+        assert!(
+            matches!(found, JournalError::Corrupt { sequence, .. } if sequence == first.sequence),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
 fn a_newer_format_is_refused_as_such() {
     let mut image = flushed().image();
     let name = segment_names(&image).pop().unwrap();
