@@ -5,15 +5,17 @@
 //! completion is answered [`Completion::Fenced`], so that a late result of an old attachment is never acknowledged,
 //! and what was acknowledged before is in what the fence took. There is no third case.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
 
 use hotbay_block::{Extent, Medium, Reply, Request, Result};
 use hotbay_journal::Change;
 use parking_lot::Mutex;
 use rangemap::RangeSet;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, watch};
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
 use crate::bay::BayPlace;
 use crate::claims::Claims;
@@ -61,9 +63,8 @@ pub(crate) struct Attachment {
     retention: Retention,
     /// Whether its loss has been reported.
     loss_reported: AtomicBool,
-    /// Given away once; ends when the attachment, and with it the medium's handle, is let go by all.
-    departure: Mutex<Option<oneshot::Receiver<Infallible>>>,
-    _here: oneshot::Sender<Infallible>,
+    /// Nothing is ever sent; dropped with the attachment, and so with the medium's handle.
+    here: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -73,6 +74,18 @@ struct Completed {
     fenced: bool,
     identity_touched: bool,
     busy: bool,
+}
+
+/// Ends when an attachment, and with it the medium's handle, has been let go by all.
+#[derive(Debug)]
+pub(crate) struct Departure(watch::Receiver<()>);
+
+impl Departure {
+    /// Waits for the end, at most so long. May be called again.
+    pub(crate) async fn within(&mut self, wait: Duration) -> Result<(), Elapsed> {
+        // Nothing is sent, so what it waits for is that nobody can.
+        timeout(wait, self.0.changed()).await.map(drop)
+    }
 }
 
 /// A visit to the medium; while one is open, the gate does not drain.
@@ -100,7 +113,6 @@ impl Attachment {
             identity_touched: false,
             busy: false,
         };
-        let (here, departure) = oneshot::channel();
         Self {
             number,
             medium,
@@ -114,8 +126,7 @@ impl Attachment {
             bay: Mutex::new(Some(bay)),
             retention,
             loss_reported: AtomicBool::new(false),
-            departure: Mutex::new(Some(departure)),
-            _here: here,
+            here: watch::Sender::new(()),
         }
     }
 
@@ -239,8 +250,8 @@ impl Attachment {
     }
 
     /// What ends when nothing can reach the medium through this attachment any more.
-    pub(crate) fn departure(&self) -> Option<oneshot::Receiver<Infallible>> {
-        self.departure.lock().take()
+    pub(crate) fn departure(&self) -> Departure {
+        Departure(self.here.subscribe())
     }
 
     /// Gives spare memory back where nothing has been written since the last call.

@@ -53,7 +53,7 @@ impl Volume {
         };
         if let Some(old) = &old {
             drop(old.fence());
-            stay.left_behind.extend(old.departure());
+            stay.left_behind.push(old.departure());
         }
         let name = target.name().to_owned();
         let content = self.route.load().content + 1;

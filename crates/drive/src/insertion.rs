@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotbay_block::{Identity, Medium};
-use tokio::time::timeout;
 
 use crate::attachment::{Attachment, IDENTIFYING};
 use crate::bay::BayPlace;
@@ -15,8 +14,8 @@ use crate::replay;
 use crate::state::{State, Trigger};
 use crate::volume::{Stay, Volume};
 
-/// How long an insert waits for I/O of an earlier attachment to end.
-const DEPARTURE_WAIT: Duration = Duration::from_secs(10);
+/// How long an insert or an eject waits for I/O of an earlier attachment to end.
+pub(crate) const DEPARTURE_WAIT: Duration = Duration::from_secs(10);
 
 /// What is asked of a medium before it may take a volume's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +93,7 @@ impl Volume {
         name: &str,
     ) -> Result<Arc<dyn Medium>, Refusal> {
         while let Some(departure) = stay.left_behind.last_mut() {
-            if timeout(DEPARTURE_WAIT, departure).await.is_err() {
+            if departure.within(DEPARTURE_WAIT).await.is_err() {
                 let volume = self.name();
                 return Err(Refusal::new(format!(
                     "I/O of volume {volume} still hangs on the medium that was removed"

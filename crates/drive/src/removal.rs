@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::attachment::Attachment;
 use crate::event::EventKind;
 use crate::failure::Refusal;
+use crate::insertion::DEPARTURE_WAIT;
 use crate::journal_log::{NotAppended, with_sources};
 use crate::route::Path;
 use crate::state::{State, Trigger};
@@ -106,7 +107,11 @@ impl Volume {
         }
         self.notes.lock().may_return = MayReturn::OnceSeenAway;
         let medium = attachment.medium.name().to_owned();
+        let mut departure = attachment.departure();
         self.take_away(&mut stay, attachment).await;
+        drop(stay);
+        // A replay or a copy that was under way lets go of the handle a moment later. It is synced in any case.
+        let _ = departure.within(DEPARTURE_WAIT).await;
         self.event(EventKind::Ejected, format!("{medium} may be taken away"));
         Ok(())
     }
@@ -156,7 +161,7 @@ impl Volume {
     async fn take_away(&self, stay: &mut Stay, attachment: Arc<Attachment>) -> usize {
         let (changes, identity_touched) = attachment.fence();
         let kept = changes.len();
-        stay.left_behind.extend(attachment.departure());
+        stay.left_behind.push(attachment.departure());
         attachment.leave_bay();
         drop(attachment);
         self.set_progress(None);

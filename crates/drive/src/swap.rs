@@ -90,7 +90,7 @@ impl Copier {
         }
         let Some(place) = self.source.leave_bay() else { return Err(self.left()) };
         drop(self.source.fence());
-        stay.left_behind.extend(self.source.departure());
+        stay.left_behind.push(self.source.departure());
         let attachment = self.volume.attach(&mut stay, Arc::clone(&self.target), place);
         self.volume.set_progress(None);
         self.volume.set_route(State::Present, Path::Medium(attachment));

@@ -4,17 +4,16 @@
 //! new route; requests that met a closed gate wait for that and go again. The order in every transition is: close
 //! the gate, drain it (not on a loss: there the fence does it), do what must be true in the next state, set the route.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use hotbay_journal::Storage;
 use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::attachment::Attachment;
+use crate::attachment::{Attachment, Departure};
 use crate::bay::Bays;
 use crate::event::{EventKind, EventLog};
 use crate::failure::Refusal;
@@ -63,7 +62,7 @@ pub(crate) struct Stay {
     /// The number of the last attachment.
     pub(crate) attachments: u64,
     /// Earlier attachments whose I/O may still be under way; each ends when its attachment is let go by all.
-    pub(crate) left_behind: Vec<oneshot::Receiver<Infallible>>,
+    pub(crate) left_behind: Vec<Departure>,
 }
 
 /// What is only shown.
@@ -213,7 +212,7 @@ impl Volume {
         if let Some(attachment) = route.attachment() {
             drop(attachment.fence());
             attachment.leave_bay();
-            stay.left_behind.extend(attachment.departure());
+            stay.left_behind.push(attachment.departure());
         }
         self.set_route(State::Failed, Path::Closed);
         self.notes.lock().last_loss = Some(why.to_owned());
