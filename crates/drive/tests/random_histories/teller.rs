@@ -245,7 +245,16 @@ impl<'h> Teller<'h> {
             })
             .await
         });
-        dealt_with.map_err(|_| "a loss is not dealt with".to_owned())
+        dealt_with.map_err(|_| format!("a loss is not dealt with: {}", self.account()))
+    }
+
+    /// What the drive says of itself, for a message.
+    fn account(&self) -> String {
+        self.process().run(async |drive| {
+            let events = drive.events().after(0);
+            let events = events.iter().map(|event| format!("{}: {}", event.volume, event.text));
+            format!("{:?} {:#?}", drive.status(), events.collect::<Vec<_>>())
+        })
     }
 
     fn until_no_replay_is_at_work(&self) -> Result<(), String> {

@@ -59,6 +59,7 @@ struct Script {
 struct Hold {
     op: Op,
     release: watch::Receiver<bool>,
+    stuck: watch::Sender<usize>,
 }
 
 /// Lets held I/O go on when told, or when dropped.
@@ -66,16 +67,31 @@ struct Hold {
 pub struct Held {
     disk: Arc<Disk>,
     release: watch::Sender<bool>,
+    stuck: watch::Sender<usize>,
+}
+
+/// The place of an I/O that is held up.
+pub struct Stuck {
+    release: watch::Receiver<bool>,
+    stuck: watch::Sender<usize>,
 }
 
 impl Held {
     /// Waits until so many I/Os are held up.
     pub async fn until_stuck(&self, count: usize) {
-        let mut stuck = self.disk.stuck.subscribe();
+        let mut stuck = self.stuck.subscribe();
         stuck.wait_for(|stuck| *stuck >= count).await.unwrap();
     }
 
     pub fn release(self) {}
+}
+
+impl Stuck {
+    pub(super) async fn until_released(mut self) {
+        self.stuck.send_modify(|stuck| *stuck += 1);
+        // A sender that was dropped releases as well.
+        let _ = self.release.wait_for(|released| *released).await;
+    }
 }
 
 impl Drop for Held {
@@ -115,7 +131,6 @@ struct DiskState {
 pub struct Disk {
     pub name: String,
     state: Mutex<DiskState>,
-    stuck: watch::Sender<usize>,
     changes: AtomicU64,
 }
 
@@ -143,7 +158,6 @@ impl Disk {
         Arc::new(Self {
             name: name.to_owned(),
             state: Mutex::new(state),
-            stuck: watch::Sender::new(0),
             changes: AtomicU64::new(0),
         })
     }
@@ -214,8 +228,14 @@ impl Disk {
     /// stuck I/O does not ask whether anybody still waits for it.
     pub fn hold(self: &Arc<Self>, op: Op) -> Held {
         let (release, released) = watch::channel(false);
-        self.state.lock().hold = Some(Hold { op, release: released });
-        Held { disk: Arc::clone(self), release }
+        let stuck = watch::Sender::new(0);
+        self.state.lock().hold = Some(Hold { op, release: released, stuck: stuck.clone() });
+        Held { disk: Arc::clone(self), release, stuck }
+    }
+
+    /// Ends a hold whose process was killed.
+    pub fn lift_hold(&self) {
+        self.state.lock().hold = None;
     }
 
     pub fn open_handles(&self) -> usize {
@@ -297,17 +317,11 @@ impl Disk {
         (bits & 1 == 0).then_some(((bits >> 1) % 4, (bits >> 3) % 4))
     }
 
-    /// Waits while I/O of this kind is held up.
-    pub(super) fn held_up(&self, op: Op) -> Option<watch::Receiver<bool>> {
+    /// Whether I/O of this kind is held up.
+    pub(super) fn held_up(&self, op: Op) -> Option<Stuck> {
         let state = self.state.lock();
-        state.hold.as_ref().filter(|hold| hold.op == op).map(|hold| hold.release.clone())
-    }
-
-    pub(super) async fn while_held(&self, mut release: watch::Receiver<bool>) {
-        self.stuck.send_modify(|stuck| *stuck += 1);
-        // Dropped senders release as well.
-        let _ = release.wait_for(|released| *released).await;
-        self.stuck.send_modify(|stuck| *stuck -= 1);
+        let hold = state.hold.as_ref().filter(|hold| hold.op == op)?;
+        Some(Stuck { release: hold.release.clone(), stuck: hold.stuck.clone() })
     }
 
     /// A flush begins: notes what it covers. Nothing for any other request.

@@ -41,9 +41,9 @@ impl Device for TestMedium {
     fn execute(&self, request: Request) -> Execution {
         let (open, op) = (Arc::clone(&self.0), Op::of(&request));
         let flush = open.disk.begin(op);
-        if let Some(release) = open.disk.held_up(op) {
+        if let Some(stuck) = open.disk.held_up(op) {
             return Execution::later(async move {
-                open.disk.while_held(release).await;
+                stuck.until_released().await;
                 open.disk.finish(request, flush, open.stay, true)
             });
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hotbay_drive::{Drive, DriveSettings, VolumeRecord, VolumeSettings, VolumeSetup};
+use hotbay_drive::{AutoInsert, Drive, DriveSettings, State, VolumeRecord, VolumeSettings, VolumeSetup};
 use hotbay_journal::FileStorage;
 use parking_lot::Mutex;
 use tempfile::TempDir;
@@ -64,6 +64,7 @@ impl World {
         self.cabinet.make(&disk, size_bytes);
         let mut settings = VolumeSettings::new(name, disk);
         settings.journal_limit_bytes = 16 << 20;
+        settings.auto_insert = AutoInsert::Never;
         change(&mut settings);
         self.volumes.push(settings);
         self
@@ -80,6 +81,15 @@ impl World {
 
     pub fn journal_directory(&self, volume: &str) -> PathBuf {
         self.state.path().join(volume)
+    }
+
+    /// Starts a drive and waits until no volume is being replayed.
+    pub async fn started(&self) -> Drive {
+        let drive = self.start().await;
+        for volume in drive.volumes() {
+            volume.states().wait_for(|state| *state != State::Replaying).await.unwrap();
+        }
+        drive
     }
 
     pub async fn start(&self) -> Drive {
