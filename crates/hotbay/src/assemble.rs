@@ -78,7 +78,7 @@ fn settings(volume: &VolumeConfig) -> VolumeSettings {
         },
         retained_limit_bytes: volume.retained_limit_bytes,
         auto_insert: match volume.auto_insert {
-            config::AutoInsert::WhenThere => AutoInsert::WhenItReturns,
+            config::AutoInsert::WhenItReturns => AutoInsert::WhenItReturns,
             config::AutoInsert::Never => AutoInsert::Never,
         },
         retention: Retention::On,

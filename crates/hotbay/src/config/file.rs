@@ -99,7 +99,7 @@ pub(super) struct VolumeTable {
     /// How many bytes of acknowledged writes are kept until the medium has synced, 1MiB to 1GiB and at most a
     /// quarter of `journal_limit`; default `64MiB`, or that quarter.
     pub(super) retained_limit: Option<RetainedLimit>,
-    /// Whether the medium is inserted by itself, at the start and when it returns; default `true`.
+    /// Whether a medium that went away is put back by itself when it returns; default `true`.
     pub(super) auto_insert: Option<bool>,
 }
 

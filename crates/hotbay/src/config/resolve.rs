@@ -86,15 +86,15 @@ pub(crate) struct VolumeConfig {
     pub(crate) journal_full: JournalFull,
     /// How many bytes of acknowledged writes are kept until the medium has synced.
     pub(crate) retained_limit_bytes: u64,
-    /// Whether the medium is inserted without anybody asking.
+    /// Whether the medium is put back without anybody asking.
     pub(crate) auto_insert: AutoInsert,
 }
 
-/// Whether a volume's medium is inserted without anybody asking.
+/// Whether a medium that went away is put back without anybody asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AutoInsert {
-    /// When the daemon starts, and when a lost medium returns, where a bay is free.
-    WhenThere,
+    /// When it can be found again and a bay is free.
+    WhenItReturns,
     /// Only `insert` does it.
     Never,
 }
@@ -198,7 +198,7 @@ impl VolumeConfig {
             journal_full: said.journal_full.unwrap_or(JournalFull::Wait),
             retained_limit_bytes: said.retained_limit.map_or(retained_default, |size| size.0),
             auto_insert: match said.auto_insert {
-                None | Some(true) => AutoInsert::WhenThere,
+                None | Some(true) => AutoInsert::WhenItReturns,
                 Some(false) => AutoInsert::Never,
             },
         }

@@ -43,6 +43,6 @@ fn volume_summary(volume: &VolumeConfig) -> String {
     };
     line("journal_full", full.into());
     line("retained_limit", ByteSize(volume.retained_limit_bytes).to_string());
-    line("auto_insert", (volume.auto_insert == AutoInsert::WhenThere).to_string());
+    line("auto_insert", (volume.auto_insert == AutoInsert::WhenItReturns).to_string());
     text
 }

@@ -130,8 +130,11 @@ fn a_volume_wins_over_the_defaults_of_the_file() {
         .iter()
         .map(|v| (v.absent_wait.as_secs(), v.journal_limit_bytes >> 20, v.auto_insert))
         .collect();
-    let expected =
-        [(5, 32, AutoInsert::Never), (6, 32, AutoInsert::WhenThere), (5, 32, AutoInsert::Never)];
+    let expected = [
+        (5, 32, AutoInsert::Never),
+        (6, 32, AutoInsert::WhenItReturns),
+        (5, 32, AutoInsert::Never),
+    ];
     assert_eq!(seen, expected);
     // The default follows the journal down to a quarter of it.
     assert_eq!(config.volumes[0].retained_limit_bytes, 8 << 20);
