@@ -1,7 +1,7 @@
 //! Options of the negotiation ("Option haggling"): what is common to them.
 //!
 //! Each option has a file with all that is said in it, by either role. A new option is a new file, a constant
-//! of [`OptionCode`], and a line in [`Known::of`] and in the handshake's `answer`.
+//! of [`OptionCode`], and a line in `Known::of` and in the handshake's `answer`.
 
 pub(crate) mod abort;
 pub(crate) mod export_name;
