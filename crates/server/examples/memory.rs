@@ -7,6 +7,7 @@
 //! The first argument is the size in MiB. SIGTERM or SIGINT ends it.
 
 use std::error::Error;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use hotbay_block::MemoryDevice;
@@ -32,7 +33,17 @@ impl Exports for One {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match serve().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let mebibytes: u64 = arguments.next().ok_or("usage: memory MEBIBYTES ADDRESS…")?.parse()?;
     let addresses =
