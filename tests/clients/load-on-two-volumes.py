@@ -25,7 +25,7 @@ absent_wait = "60s"
 journal_limit = "64MiB"
 retained_limit = "4MiB"
 """
-ROUNDS = 6  # even: it ends with b in the bay
+ROUNDS = 24  # even: it ends with b in the bay
 
 with Daemon(CONFIG, together(blank("a.img", 16), blank("b.img", 16))) as daemon:
     loads = {"a": Load(daemon.uri("a"), f"{SEED}a", writers=2).start()}

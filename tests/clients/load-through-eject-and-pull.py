@@ -16,7 +16,7 @@ absent_wait = "60s"
 journal_limit = "64MiB"
 retained_limit = "4MiB"
 """
-ROUNDS = 12
+ROUNDS = 40
 
 with Daemon(CONFIG, blank("a.img", 16)) as daemon:
     load = Load(daemon.uri("a"), SEED).start()

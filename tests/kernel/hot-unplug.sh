@@ -5,21 +5,21 @@ driver sd_mod
 poll "the disk" test -b /dev/sda
 start_hotbay --volume stick=/dev/sda
 attach stick /dev/nbd0 ext4
-cat /dev/nbd0 >/dev/null
+read_metadata stick /dev/nbd0
 
 for round in 1 2; do
     disk=$(basename /sys/block/sd*)
     keep_writing stick
-    writes 20
+    writes 12
     echo 1 >"/sys/block/$disk/device/delete"
     hotbay wait stick absent --timeout 30s
-    writes 20
+    writes 12
     echo '- - -' >/sys/class/scsi_host/host0/scan
     poll "the disk" ls -d /sys/block/sd*
     disk=$(basename /sys/block/sd*)
     poll "its node" test -b "/dev/$disk"
     hotbay insert stick "/dev/$disk" || hotbay wait stick present --timeout 30s
-    writes 20
+    writes 12
     stop_writing
 done
 

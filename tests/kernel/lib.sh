@@ -1,7 +1,7 @@
 # What the kernel scenarios share. They run as root of the guest, in /run/media, which is a tmpfs.
 # A volume NAME is mounted at /run/mnt/NAME; whatever is written there is also in
 # /run/originals/NAME, which no medium's absence can touch.
-trap 'echo "failed at line $LINENO: $BASH_COMMAND"; tail -n 30 /run/log; dmesg | tail -n 20' ERR
+trap 'echo "failed at line $LINENO: $BASH_COMMAND"; hotbay status; tail -n 20 /run/log; dmesg | tail -n 10' ERR
 
 driver() { modprobe -d /run/m "$@"; }
 
@@ -34,6 +34,10 @@ attach() {
     mount -t "$3" "$2" "/run/mnt/$1"
 }
 
+# read_metadata VOLUME /dev/nbdN: everything the file system may want to look up while it writes is in
+# the page cache afterwards, so that a write need not wait for a medium that is away.
+read_metadata() { cat "$2" >/dev/null; ls -lR "/run/mnt/$1" >/dev/null; }
+
 # detach VOLUME /dev/nbdN: its medium must be in. All files are compared as the disk has them, not
 # the page cache; then the file system and the device are let go.
 detach() {
@@ -52,7 +56,8 @@ save() {
 
 # put VOLUME NAME BYTES: a file of random bytes.
 put() {
-    mkdir -p "$(dirname "/run/originals/$1/$2")" "$(dirname "/run/mnt/$1/$2")"
+    local name=/$2
+    [ -d "/run/mnt/$1${name%/*}" ] || mkdir -p "/run/originals/$1${name%/*}" "/run/mnt/$1${name%/*}"
     head -c "$3" /dev/urandom >"/run/originals/$1/$2"
     cp "/run/originals/$1/$2" "/run/mnt/$1/$2"
 }
@@ -67,8 +72,7 @@ keep_writing() {
             number=$((number + 1))
             put "$1" "load/$((number % 40))" $((RANDOM * 4))
             [ $((number % 5)) != 0 ] || sync -f "/run/mnt/$1"
-            echo "$number" >/run/written.new
-            mv /run/written.new /run/written
+            echo "$number" >>/run/written
         done
     ) &
     writer=$!
@@ -76,9 +80,9 @@ keep_writing() {
 
 # writes N: returns when the load has written N more files.
 writes() {
-    local goal=$(($(cat /run/written) + $1))
+    local goal=$(($(tail -n 1 /run/written) + $1))
     poll "$1 more files" reached "$goal"
 }
-reached() { [ "$(cat /run/written)" -ge "$1" ]; }
+reached() { [ "$(tail -n 1 /run/written)" -ge "$1" ]; }
 
 stop_writing() { rm /run/writing; wait "$writer"; }

@@ -4,17 +4,17 @@ truncate -s 48M a.img b.img
 start_hotbay --bays 1 --volume a=a.img --volume b=b.img
 
 attach a /dev/nbd0 ext2
-cat /dev/nbd0 >/dev/null            # a's metadata is in the page cache: no read will ask for it
+read_metadata a /dev/nbd0
 hotbay insert b --replace
 attach b /dev/nbd1 ext2
-cat /dev/nbd1 >/dev/null
+read_metadata b /dev/nbd1
 
 keep_writing a                      # to a disk that is not in the drive
-writes 20
+writes 12
 hotbay insert a --replace
-writes 20
+writes 12
 hotbay pull a
-writes 20
+writes 12
 hotbay status
 
 put b letter 100000                 # the bay is empty: both disks are away
@@ -27,9 +27,9 @@ put b album/third 1000000
 sync -f /run/mnt/b
 
 hotbay insert a
-writes 20
+writes 12
 hotbay insert b --replace
-writes 20
+writes 12
 stop_writing
 sync
 

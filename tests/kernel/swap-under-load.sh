@@ -4,20 +4,21 @@ truncate -s 48M a.img b.img spare.img
 start_hotbay --bays 2 --volume a=a.img --volume b=b.img
 attach a /dev/nbd0 ext4
 attach b /dev/nbd1 ext2
-cat /dev/nbd0 /dev/nbd1 >/dev/null  # all metadata is in the page cache: no read will wait
+read_metadata a /dev/nbd0
+read_metadata b /dev/nbd1
 
 keep_writing a
-writes 20
+writes 12
 hotbay pull a                       # in mid-write
-writes 20
+writes 12
 hotbay insert a
-writes 20
+writes 12
 
 hotbay swap a spare.img
 rm a.img                            # what it stood on is gone for good
-writes 20
+writes 12
 hotbay pull a
-writes 20
+writes 12
 
 hotbay pull b
 put b letter 1000000
@@ -26,7 +27,7 @@ hotbay insert b
 put b letter 1000000
 
 hotbay insert a
-writes 20
+writes 12
 stop_writing
 detach a /dev/nbd0
 detach b /dev/nbd1

@@ -85,6 +85,22 @@ class Daemon:
             raise RuntimeError(f"hotbay {' '.join(map(str, words))}: {done.returncode}: {done.stderr}")
         return done.stdout
 
+    def begin(self, *words, until):
+        """Starts a command and returns in the middle of its work, at the event of that kind."""
+        past = len(self.run("events", "--json").splitlines())
+        doing = subprocess.Popen([HOTBAY, *words], cwd=self.directory, env=self.environment,
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL)
+        follow = subprocess.Popen([HOTBAY, "events", "--follow", "--json"], cwd=self.directory,
+                                  env=self.environment, stdout=subprocess.PIPE, text=True)
+        with follow:
+            events = (json.loads(line) for line in follow.stdout)
+            arrived = any(e["sequence"] > past and e["kind"] == until for e in events)
+            follow.kill()
+        if not arrived:
+            raise RuntimeError(f"hotbay {' '.join(words)}: no event {until}")
+        return doing
+
     def volume(self, name):
         volumes = json.loads(self.run("status", "--json"))["volumes"]
         return next(volume for volume in volumes if volume["name"] == name)
