@@ -88,8 +88,9 @@ impl From<Vec<u8>> for Shared {
 
 impl FileImage {
     fn sync(&mut self) {
-        if self.durable.len() != self.live.len() {
-            self.durable.resize(self.live.len(), 0);
+        // A file's length never changes, but is not durable before its first sync.
+        if self.durable.is_empty() {
+            self.durable = vec![0; self.live.len()].into();
         }
         for range in std::mem::take(&mut self.pending) {
             if let (Some(to), Some(from)) =
@@ -103,8 +104,8 @@ impl FileImage {
     /// The file after a crash that kept those unsynced sectors that `keep` chooses.
     fn crashed(&self, keep: &mut dyn FnMut() -> bool) -> Self {
         let mut durable = self.durable.clone();
-        if durable.len() != self.live.len() && keep() {
-            durable.resize(self.live.len(), 0);
+        if durable.is_empty() && keep() {
+            durable = vec![0; self.live.len()].into();
         }
         for range in &self.pending {
             let mut at = range.start;

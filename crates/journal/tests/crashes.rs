@@ -23,7 +23,7 @@ const UNIT_BYTES: u64 = 4 << 10;
 const UNITS: u64 = 384;
 const SETTINGS: Settings =
     Settings { volume: [3; 16], size_bytes: UNITS * UNIT_BYTES, limit_bytes: 16 << 20 };
-const HISTORIES: u32 = 6;
+const HISTORIES: u32 = 10;
 const HISTORIES_VARIABLE: &str = "HOTBAY_CRASH_HISTORIES";
 
 /// What a unit reads as. 0: zeroes.
