@@ -14,6 +14,7 @@ use crate::bay::BayPlace;
 use crate::event::EventKind;
 use crate::failure::Refusal;
 use crate::journal_log::{JournalLog, blocking, with_sources};
+use crate::record::VolumeRecord;
 use crate::route::{Path, Route};
 use crate::start::open_journal;
 use crate::state::{State, Trigger};
@@ -37,7 +38,7 @@ impl Volume {
         let (target, identity) = self.open_other(&mut stay, medium).await?;
         self.come_to_rest(&mut stay, old.as_ref()).await?;
         let size_bytes = identity.size_bytes;
-        let taken_over = self.take_over(target.name(), identity).await;
+        let taken_over = self.take_over(&mut stay, target.name(), identity).await;
         let free = old.as_ref().and_then(|old| old.leave_bay()).or(place);
         let place = match (taken_over, free) {
             (Ok(()), Some(place)) => place,
@@ -121,32 +122,63 @@ impl Volume {
         self.set_route(route.state, route.path.clone());
     }
 
-    /// Begins an empty journal of the new size and makes the new medium the volume's own on stable storage.
-    async fn take_over(&self, medium: &str, identity: Identity) -> Result<(), Refusal> {
+    /// Makes the new medium the volume's own on stable storage, with an empty journal of its size. The journal is removed
+    /// before the record names another size and begun after it, so that a crash never leaves two that differ.
+    async fn take_over(
+        &self,
+        stay: &mut Stay,
+        medium: &str,
+        identity: Identity,
+    ) -> Result<(), Refusal> {
+        let before = self.record.lock().await.clone();
         let size_bytes = identity.size_bytes;
-        let resized = self.route.load().size_bytes != size_bytes;
+        let resized = before.size_bytes != size_bytes;
         if resized {
             let storage = Arc::clone(&self.journal_storage);
             let removed = blocking(move || remove_empty_journal(storage.as_ref())).await;
-            removed
-                .map_err(|error| Refusal::new(format!("cannot begin a new journal: {error}")))?;
+            if let Err(error) = removed {
+                self.take_back(stay, before).await;
+                return Err(Refusal::new(format!("cannot begin a new journal: {error}")));
+            }
         }
-        self.update_record(|record| {
+        let recorded = self.update_record(|record| {
             record.medium = Some(medium.to_owned());
             record.in_bay = true;
             record.size_bytes = size_bytes;
             record.identity = Some(identity);
             record.identity_unsettled = false;
-        })
-        .await?;
-        if resized {
-            let record = self.record.lock().await.clone();
-            let storage = Arc::clone(&self.journal_storage);
-            let opened = open_journal(&self.settings, &record, storage).await;
-            let (journal, _) = opened.map_err(|error| Refusal::new(with_sources(&error)))?;
-            self.log.store(Some(Arc::new(JournalLog::new(journal))));
+        });
+        let begun = match recorded.await {
+            Ok(()) if resized => self.begin_journal().await,
+            other => other,
+        };
+        if begun.is_err() && resized {
+            self.take_back(stay, before).await;
         }
+        begun
+    }
+
+    /// Opens the journal that the record asks for, in place of the one that was removed.
+    async fn begin_journal(&self) -> Result<(), Refusal> {
+        let record = self.record.lock().await.clone();
+        let storage = Arc::clone(&self.journal_storage);
+        let opened = open_journal(&self.settings, &record, storage).await;
+        let (journal, _) = opened.map_err(|error| Refusal::new(with_sources(&error)))?;
+        self.log.store(Some(Arc::new(JournalLog::new(journal))));
         Ok(())
+    }
+
+    /// Goes back to the earlier record and an empty journal of the earlier size. Where that fails the volume does: it
+    /// would write to a journal that nobody will find again.
+    async fn take_back(&self, stay: &mut Stay, before: VolumeRecord) {
+        let recorded = self.update_record(|record| *record = before).await;
+        let begun = match recorded {
+            Ok(()) => self.begin_journal().await,
+            Err(refusal) => Err(refusal),
+        };
+        if let Err(refusal) = begun {
+            self.fail_now(stay, refusal.message());
+        }
     }
 }
 
