@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hotbay_drive::{AutoInsert, Drive, DriveSettings, State, VolumeRecord, VolumeSettings, VolumeSetup};
+use hotbay_drive::{
+    AutoInsert, Drive, DriveSettings, State, VolumeRecord, VolumeSettings, VolumeSetup,
+};
 use hotbay_journal::FileStorage;
 use parking_lot::Mutex;
 use tempfile::TempDir;
