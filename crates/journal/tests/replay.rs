@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use hotbay_block::Extent;
-use hotbay_journal::testing::ImageStorage;
+use hotbay_journal::testing::{ImageStorage, Step};
 use hotbay_journal::{Change, Journal, Kind, ReclaimProgress, Settings, scan};
 
 const SETTINGS: Settings = Settings { volume: [4; 16], size_bytes: 1 << 30, limit_bytes: 16 << 20 };
@@ -49,6 +49,54 @@ fn replayed_data_stays_gone_when_the_record_that_says_so_is_deleted() {
         assert!(!journal.covers(extent(0, 1)), "old data is back");
         assert!(journal.covers(extent(4096, 4096)));
     }
+}
+
+/// At each step of `work`, with all or none of what is unsynced: the journal is as before it or as after it.
+fn check_crashes_during(storage: &ImageStorage, journal: &Journal, work: impl FnOnce(&Journal)) {
+    let all = extent(0, 16 * MIB);
+    let before = journal.pieces(all);
+    storage.record();
+    work(journal);
+    let after = journal.pieces(all);
+    let recorded = storage.take_recorded();
+    assert!(recorded.iter().any(|(step, _)| *step == Step::Remove));
+    for (step, image) in recorded {
+        for keep in [false, true] {
+            let crashed = ImageStorage::over(image.crashed(&mut || keep));
+            let found = open(&crashed).pieces(all);
+            assert!(found == before || found == after, "after {step:?}, kept: {keep}");
+        }
+        // Deletions may become durable before anything else does.
+        let mut is_name = true;
+        let crashed = ImageStorage::over(image.crashed(&mut || std::mem::take(&mut is_name)));
+        let found = open(&crashed).pieces(all);
+        assert!(found == before || found == after, "after {step:?}, the name alone");
+    }
+}
+
+#[test]
+fn a_crash_at_the_end_of_a_replay_leaves_the_state_before_or_after() {
+    let storage = ImageStorage::default();
+    let journal = open(&storage);
+    write(&journal, 0, 5 * MIB, 1);
+    journal.sync().unwrap();
+    let up_to = journal.head();
+    check_crashes_during(&storage, &journal, |journal| journal.mark_replayed(up_to).unwrap());
+    assert!(journal.is_empty());
+}
+
+#[test]
+fn a_crash_while_overwritten_segments_go_loses_nothing() {
+    let storage = ImageStorage::default();
+    let journal = open(&storage);
+    write(&journal, 0, 3 * MIB, 1);
+    journal.sync().unwrap();
+    // Relocation shows the same before and after, however far it has come.
+    write(&journal, 4096, 3 * MIB - 4096, 2);
+    journal.close().unwrap();
+    check_crashes_during(&storage, &journal, |journal| {
+        while journal.reclaim_step().unwrap() != ReclaimProgress::Nothing {}
+    });
 }
 
 #[test]
