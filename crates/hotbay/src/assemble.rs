@@ -10,7 +10,7 @@ use hotbay_drive::{
 };
 use hotbay_journal::FileStorage;
 use hotbay_media::{MediumSpec, Shelf};
-use hotbay_server::{ExportDescription, Exports, Limits, ListenAddress, OpenedExport};
+use hotbay_server::{ExportDescription, Exports, Limits, OpenedExport};
 
 use crate::config::{self, Config, VolumeConfig};
 use crate::failure::Failure;
@@ -83,15 +83,6 @@ fn settings(volume: &VolumeConfig) -> VolumeSettings {
         },
         retention: Retention::On,
     }
-}
-
-/// Where the server listens.
-pub(crate) fn listen_addresses(config: &Config) -> Vec<ListenAddress> {
-    let address = |address: &config::ListenAddress| match address.clone() {
-        config::ListenAddress::Unix(path) => ListenAddress::Unix(path),
-        config::ListenAddress::Tcp { host, port } => ListenAddress::Tcp { host, port },
-    };
-    config.listen.iter().map(address).collect()
 }
 
 /// The bounds of the server.

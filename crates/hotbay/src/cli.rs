@@ -6,7 +6,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use hotbay_media::MediumSpec;
 
-use crate::config::{BayCount, Layout, ListenAddress, Name, Overrides, VolumeFlag, parse_duration};
+use hotbay_server::ListenAddress;
+
+use crate::config::{BayCount, Layout, Name, Overrides, VolumeFlag, parse_duration};
 use crate::control::State;
 
 const EXAMPLES: &str = "\

@@ -47,9 +47,9 @@ async fn serve_drive(
     stop: &mut StopSignal,
 ) -> Result<(), Failure> {
     let exports = Arc::new(VolumeExports(Arc::clone(drive)));
-    let listen = assemble::listen_addresses(config);
-    let server =
-        Server::bind(&listen, exports, assemble::limits(config)).await.map_err(cannot_listen)?;
+    let server = Server::bind(&config.listen, exports, assemble::limits(config))
+        .await
+        .map_err(cannot_listen)?;
     let addresses = server.addresses();
     let handler = Handler {
         drive: Arc::clone(drive),
@@ -82,8 +82,8 @@ fn cannot_listen(error: BindError) -> Failure {
 /// The directories of the sockets, for their user alone where they are made here.
 fn create_socket_directories(config: &Config) -> Result<(), Failure> {
     let sockets = config.listen.iter().filter_map(|address| match address {
-        crate::config::ListenAddress::Unix(path) => Some(path),
-        crate::config::ListenAddress::Tcp { .. } => None,
+        ListenAddress::Unix(path) => Some(path),
+        ListenAddress::Tcp { .. } => None,
     });
     for directory in sockets.chain([&config.control]).filter_map(|path| path.parent()) {
         create_private(directory).map_err(|error| {

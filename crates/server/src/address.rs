@@ -1,7 +1,7 @@
 //! Where a server listens, and where a client finds it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// `unix:PATH` or `tcp:HOST:PORT`.
@@ -20,33 +20,49 @@ pub enum ListenAddress {
 
 /// An address that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not an address of the form unix:PATH or tcp:HOST:PORT: {text:?}")]
+#[error("`{text}` is no address: {why}; write unix:PATH or tcp:HOST:PORT")]
 pub struct ParseAddressError {
     text: String,
+    why: &'static str,
 }
 
 impl FromStr for ListenAddress {
     type Err = ParseAddressError;
 
     fn from_str(text: &str) -> Result<Self, ParseAddressError> {
-        parse(text).ok_or_else(|| ParseAddressError { text: text.to_owned() })
+        parse(text).map_err(|why| ParseAddressError { text: text.to_owned(), why })
     }
 }
 
-fn parse(text: &str) -> Option<ListenAddress> {
-    match text.split_once(':')? {
-        ("unix", path) if !path.is_empty() => Some(ListenAddress::Unix(path.into())),
-        ("tcp", rest) => {
-            let (host, port) = rest.rsplit_once(':')?;
-            let host = match host.strip_prefix('[') {
-                Some(address) => address.strip_suffix(']')?,
-                None if host.contains(':') => return None,
-                None => host,
-            };
-            let port = port.parse().ok()?;
-            (!host.is_empty()).then(|| ListenAddress::Tcp { host: host.to_owned(), port })
+fn parse(text: &str) -> Result<ListenAddress, &'static str> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return match path {
+            "" => Err("the path is missing"),
+            path => Ok(ListenAddress::Unix(path.into())),
+        };
+    }
+    let rest = text.strip_prefix("tcp:").ok_or("it begins neither with unix: nor with tcp:")?;
+    let (host, port) = rest.rsplit_once(':').ok_or("the port is missing")?;
+    let port = port.parse().map_err(|_| "the port is not a number up to 65535")?;
+    let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(bare) => bare,
+        None if host.contains(':') => return Err("IPv6 needs brackets, as in [::1]"),
+        None => host,
+    };
+    match host {
+        "" => Err("the host is missing"),
+        host => Ok(ListenAddress::Tcp { host: host.to_owned(), port }),
+    }
+}
+
+impl ListenAddress {
+    /// It, with a relative path taken from `base`.
+    #[must_use]
+    pub fn absolute(self, base: &Path) -> Self {
+        match self {
+            Self::Unix(path) => Self::Unix(base.join(path)),
+            tcp @ Self::Tcp { .. } => tcp,
         }
-        _ => None,
     }
 }
 

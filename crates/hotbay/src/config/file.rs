@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use super::complaint;
 use super::value::{
-    AbsentReads, BayCount, Bytes, Count, JournalFull, Layout, ListenAddress, Medium, Name, Time,
+    AbsentReads, BayCount, Bytes, Count, JournalFull, Layout, Listen, Medium, Name, Time,
 };
 use crate::failure::Failure;
 
@@ -45,7 +45,7 @@ pub(crate) struct ConfigFile {
     /// How the volumes become exports; default `volumes`.
     pub(super) layout: Option<Layout>,
     /// Where NBD clients connect, at least one address; default `unix:` and `nbd.sock` in the run directory.
-    pub(super) listen: Option<Vec<ListenAddress>>,
+    pub(super) listen: Option<Vec<Listen>>,
     /// The socket for the other commands; default `control.sock` in the run directory.
     pub(super) control: Option<PathBuf>,
     /// The directory of journals, on stable storage; default `/var/lib/hotbay` or the XDG state directory.

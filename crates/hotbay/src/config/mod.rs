@@ -15,8 +15,7 @@ pub(crate) use places::Environment;
 pub(crate) use resolve::{AutoInsert, Config, Overrides, VolumeConfig, resolve};
 pub(crate) use summary::summary;
 pub(crate) use value::{
-    AbsentReads, BayCount, JournalFull, Layout, ListenAddress, Name, VolumeFlag, format_duration,
-    parse_duration,
+    AbsentReads, BayCount, JournalFull, Layout, Name, VolumeFlag, format_duration, parse_duration,
 };
 
 use std::path::Path;

@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hotbay_media::{ByteSize, MediumSpec};
+use hotbay_server::ListenAddress;
 
 use super::file::{ConfigFile, DefaultsTable, VolumeTable};
 use super::places::Environment;
 use super::value::{
-    AbsentReads, BayCount, JournalFull, Layout, ListenAddress, Medium, Name, VolumeFlag,
-    check_socket_path,
+    AbsentReads, BayCount, JournalFull, Layout, Listen, Medium, Name, VolumeFlag, check_socket_path,
 };
 use crate::failure::Failure;
 
@@ -118,7 +118,7 @@ pub(crate) fn resolve(
     };
     let listen = match (overrides.listen, file.listen) {
         (given, _) if !given.is_empty() => given,
-        (_, Some(given)) => given,
+        (_, Some(given)) => given.into_iter().map(|Listen(address)| address).collect(),
         (_, None) => vec![ListenAddress::Unix(environment.run(Some(&state))?.join("nbd.sock"))],
     };
     let mut volumes = volumes_of(file.volume, file.defaults, overrides.volumes);

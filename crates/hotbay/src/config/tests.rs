@@ -326,7 +326,7 @@ fn a_socket_path_that_no_address_can_hold_is_refused() {
     assert!(parsed("", Overrides { control: Some(path(107)), ..nothing() }).is_ok());
     for overrides in [
         Overrides { control: Some(path(108)), ..nothing() },
-        Overrides { listen: vec![ListenAddress::Unix(path(108))], ..nothing() },
+        Overrides { listen: vec![hotbay_server::ListenAddress::Unix(path(108))], ..nothing() },
     ] {
         let failure = parsed("", overrides).unwrap_err();
         assert!(failure.message().ends_with("the path of a socket has at most 107"), "{failure}");

@@ -4,11 +4,12 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
 use hotbay_media::{ByteSize, MediumSpec};
+use hotbay_server::ListenAddress;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 /// The longest path that fits the address of a Unix socket, in bytes.
@@ -52,7 +53,7 @@ macro_rules! deserialize_text {
 deserialize_text! {
     Name: "a name in quotes, such as \"usb\"",
     Layout: "a layout in quotes, such as \"volumes\"",
-    ListenAddress: "an address in quotes, such as \"unix:/run/hotbay/nbd.sock\"",
+    Listen: "an address in quotes, such as \"unix:/run/hotbay/nbd.sock\"",
     Medium: "a medium in quotes, such as \"file:/srv/usb.img\"",
 }
 
@@ -122,28 +123,15 @@ impl fmt::Display for Layout {
     }
 }
 
-/// Where NBD clients connect.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ListenAddress {
-    /// A Unix socket.
-    Unix(PathBuf),
-    /// A TCP port.
-    Tcp {
-        /// A name or an address; one of IPv6 without its brackets.
-        host: String,
-        /// The port; 0 lets the system choose.
-        port: u16,
-    },
-}
+/// An address as a file gives it.
+#[derive(Clone, Debug)]
+pub(super) struct Listen(pub(super) ListenAddress);
 
-impl ListenAddress {
-    /// It, with a relative path taken from `base`.
-    #[must_use]
-    pub(crate) fn absolute(self, base: &Path) -> Self {
-        match self {
-            Self::Unix(path) => Self::Unix(base.join(path)),
-            tcp @ Self::Tcp { .. } => tcp,
-        }
+impl FromStr for Listen {
+    type Err = hotbay_server::ParseAddressError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
     }
 }
 
@@ -157,45 +145,6 @@ pub(super) fn check_socket_path(path: &Path) -> Result<(), String> {
         ));
     }
     Ok(())
-}
-
-impl FromStr for ListenAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            |why| format!("`{text}` is no address: {why}; write unix:PATH or tcp:HOST:PORT");
-        if let Some(path) = text.strip_prefix("unix:") {
-            return match path {
-                "" => Err(wrong("the path is missing")),
-                path => Ok(Self::Unix(path.into())),
-            };
-        }
-        let Some(host_and_port) = text.strip_prefix("tcp:") else {
-            return Err(wrong("it begins neither with unix: nor with tcp:"));
-        };
-        let (host, port) = host_and_port.rsplit_once(':').ok_or(wrong("the port is missing"))?;
-        let port = port.parse().map_err(|_| wrong("the port is not a number up to 65535"))?;
-        let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-            Some(bare) => bare,
-            None if host.contains(':') => return Err(wrong("IPv6 needs brackets, as in [::1]")),
-            None => host,
-        };
-        if host.is_empty() {
-            return Err(wrong("the host is missing"));
-        }
-        Ok(Self::Tcp { host: host.to_owned(), port })
-    }
-}
-
-impl fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp:[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "tcp:{host}:{port}"),
-        }
-    }
 }
 
 /// A medium as a file names it.

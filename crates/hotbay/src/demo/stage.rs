@@ -39,8 +39,7 @@ impl Stage {
         let config = config(directory.path())?;
         let drive = assemble::drive(&config).await?;
         let exports = Arc::new(VolumeExports(Arc::clone(&drive)));
-        let listen = assemble::listen_addresses(&config);
-        let server = Server::bind(&listen, exports, assemble::limits(&config))
+        let server = Server::bind(&config.listen, exports, assemble::limits(&config))
             .await
             .map_err(|error| Failure::new(error.to_string()))?;
         let address = server.addresses().remove(0);
@@ -111,7 +110,7 @@ fn config(directory: &Path) -> Result<crate::config::Config, Failure> {
     let overrides = Overrides {
         volumes: volumes.map_err(Failure::new)?,
         bays: Some(BayCount { 0: 1 }),
-        listen: vec![crate::config::ListenAddress::Unix(directory.join("nbd.sock"))],
+        listen: vec![ListenAddress::Unix(directory.join("nbd.sock"))],
         control: Some(directory.join("control.sock")),
         state: Some(directory.join("state")),
         ..Overrides::default()
