@@ -7,9 +7,9 @@
 //! ```
 //! All of it is readable to its user alone.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use hotbay_block::Identity;
@@ -65,7 +65,9 @@ impl StateDirectory {
                 .with_hint("name another one with --state DIR")
         };
         create_private(path).map_err(cannot)?;
-        let lock = File::create(path.join("lock")).map_err(cannot)?;
+        let mut private = OpenOptions::new();
+        private.write(true).create(true).mode(0o600);
+        let lock = private.open(path.join("lock")).map_err(cannot)?;
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             let path = path.display();
             return Err(Failure::new(format!("another daemon uses the state directory {path}"))
