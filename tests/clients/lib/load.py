@@ -88,9 +88,10 @@ class Ranges:
 
 
 class Load:
-    def __init__(self, uri, seed=1, writers=3, readers=1, read_back=True):
+    def __init__(self, uri, seed=1, writers=3, readers=1, read_back=True, syncs=True):
         self.uri, self.seed = uri, seed
-        self.writers, self.readers, self.read_back = writers, readers, read_back
+        self.writers, self.readers = writers, readers
+        self.read_back, self.syncs = read_back, syncs
         with session(uri) as handle:
             self.size = handle.get_size()
             self.unit = max(1, handle.get_block_size(nbd.SIZE_MINIMUM))
@@ -210,14 +211,14 @@ class Load:
     def _plan(self, held, rng):
         kind = rng.choices(["write", "zeroes", "trim", "recent", "flush"], [60, 10, 8, 15, 7])[0]
         if kind == "flush":
-            return Request("flush")
+            return Request("flush") if self.syncs else None
         if kind == "recent":
             return self._plan_recent(held, rng)
         place = self._place(held, rng)
         if not place:
             return None
         offset, length = place
-        flags = nbd.CMD_FLAG_FUA if rng.random() < 0.1 else 0
+        flags = nbd.CMD_FLAG_FUA if self.syncs and rng.random() < 0.1 else 0
         if kind == "zeroes":
             return Request("zeroes", offset, length, flags=flags)
         write = Request("write", offset, length, data=rng.randbytes(length), flags=flags)
