@@ -41,8 +41,9 @@ impl Volume {
         }
         let (volume, attachment) = (Arc::clone(self), Arc::clone(attachment));
         tokio::spawn(async move {
-            let mut stay = volume.stay.lock().await;
-            volume.lost(&mut stay, attachment, &error).await;
+            if let Some(mut stay) = volume.turn_at(&attachment).await {
+                volume.lost(&mut stay, Arc::clone(&attachment), &error).await;
+            }
         });
     }
 

@@ -49,13 +49,11 @@ const PASSES: usize = 12;
 /// Why a replay ended early.
 #[derive(Debug)]
 enum Interrupted {
-    /// The medium failed or was taken away.
-    Medium(Error),
     /// The journal failed.
     Journal(JournalError),
     /// The record could not be saved, without which nothing that identifies the medium may be changed on it.
     Record(Refusal),
-    /// The attachment was left by someone else's doing; there is nothing more to do.
+    /// The medium failed, which is reported, or was taken away; or somebody had to be let in to see whether it can be.
     Left,
 }
 
@@ -119,8 +117,7 @@ impl Replay<'_> {
 
     /// Whether what interrupted the replay, an eject for example, did not come about, so that it has to go on.
     async fn was_only_held_up(&self) -> bool {
-        let _stay = self.volume.stay.lock().await;
-        self.is_at_work()
+        self.volume.turn_at(self.attachment).await.is_some_and(|_stay| self.is_at_work())
     }
 
     /// Whether the attachment is still the one to bring everything to. Only meaningful while `stay` is held.
@@ -160,11 +157,12 @@ impl Replay<'_> {
         stream::iter(joined(batch).map(Ok))
             .try_for_each_concurrent(WRITES_AT_ONCE, |request| async move {
                 let visit = self.attachment.visit().ok_or(Interrupted::Left)?;
-                let answer = self.attachment.execute(request).await.ok_or(Interrupted::Left);
+                let answer = self.attachment.execute(request).await.ok_or(Interrupted::Left)?;
+                answer.map_err(|error| self.medium_failed(error))?;
                 drop(visit);
                 // Writes to a cached medium are done at once; others want to run in between.
                 tokio::task::yield_now().await;
-                answer?.map(drop).map_err(Interrupted::Medium)
+                Ok(())
             })
             .await
     }
@@ -173,12 +171,19 @@ impl Replay<'_> {
         let _visit = self.attachment.visit().ok_or(Interrupted::Left)?;
         let synced = self.attachment.execute(Request::Flush).await.ok_or(Interrupted::Left)?;
         synced.map_err(|error| {
-            Interrupted::Medium(Error::new(ErrorKind::Gone, "its sync failed").caused_by(error))
+            let error = Error::new(ErrorKind::Gone, "its sync failed").caused_by(error);
+            self.medium_failed(error)
         })?;
         if identity_changes {
             self.volume.identity_may_have_changed(self.attachment).await;
         }
         Ok(())
+    }
+
+    /// Reports a loss. Called during a visit, so that nobody who waits for the medium to be drained trusts it afterwards.
+    fn medium_failed(&self, error: Error) -> Interrupted {
+        self.volume.lose(self.attachment, error);
+        Interrupted::Left
     }
 
     /// The last pass, with the way to the journal closed; then requests go to the medium. Where that takes longer than
@@ -208,7 +213,8 @@ impl Replay<'_> {
     }
 
     async fn close_the_way(&self) -> Result<Arc<Gate>, Interrupted> {
-        let _stay = self.volume.stay.lock().await;
+        let turn = self.volume.turn_at(self.attachment).await;
+        let _stay = turn.ok_or(Interrupted::Left)?;
         match &self.volume.route.load().path {
             Path::Journal { gate, .. } if self.is_at_work() => {
                 gate.close();
@@ -220,7 +226,7 @@ impl Replay<'_> {
 
     /// Where the attachment was left, whoever did that has opened it, and may have closed it again.
     async fn open_the_way(&self) {
-        let _stay = self.volume.stay.lock().await;
+        let Some(_stay) = self.volume.turn_at(self.attachment).await else { return };
         let route = self.volume.route.load_full();
         if let Path::Journal { gate, .. } = &route.path
             && self.volume.is_current(self.attachment)
@@ -231,7 +237,8 @@ impl Replay<'_> {
     }
 
     async fn send_requests_to_the_medium(&self) -> Result<Switched, Interrupted> {
-        let _stay = self.volume.stay.lock().await;
+        let turn = self.volume.turn_at(self.attachment).await;
+        let _stay = turn.ok_or(Interrupted::Left)?;
         if !self.is_at_work()
             || !matches!(self.volume.next_state(Trigger::ReplayDone), Ok(Some(State::Present)))
         {
@@ -247,7 +254,6 @@ impl Replay<'_> {
 
     fn give_up(&self, interrupted: Interrupted) {
         match interrupted {
-            Interrupted::Medium(error) => self.volume.lose(self.attachment, error),
             Interrupted::Journal(error) => self.volume.fail(&with_sources(&error)),
             Interrupted::Record(refusal) => {
                 let error = Error::new(ErrorKind::Medium, refusal.to_string());

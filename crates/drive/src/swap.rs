@@ -59,7 +59,9 @@ impl Copier {
             copied = self.copy_while_clients_go_on() => copied,
             () = self.source.left() => Err(CopyError::Left),
         };
-        let mut stay = self.volume.stay.lock().await;
+        let Some(mut stay) = self.volume.turn_at(&self.source).await else {
+            return Err(self.left());
+        };
         if self.is_left() {
             return Err(self.left());
         }

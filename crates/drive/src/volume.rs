@@ -153,6 +153,19 @@ impl Volume {
         self.log.load_full().expect("a volume without a journal is failed and routes nowhere")
     }
 
+    /// Takes its turn at a transition of an attachment, or gives up as soon as the attachment is left: whoever holds
+    /// `stay` may be waiting for it to be let go by all.
+    pub(crate) async fn turn_at(
+        &self,
+        attachment: &Attachment,
+    ) -> Option<tokio::sync::MutexGuard<'_, Stay>> {
+        tokio::select! {
+            biased;
+            () = attachment.left() => None,
+            stay = self.stay.lock() => Some(stay),
+        }
+    }
+
     /// Asks the transition table; a refusal names the volume.
     pub(crate) fn next_state(&self, trigger: Trigger) -> Result<Option<State>, Refusal> {
         match answer(self.state(), trigger) {
