@@ -234,6 +234,34 @@ async fn a_medium_that_hangs_in_the_last_pass_can_be_pulled() {
     assert_filled(&disk.durable()[60 << 10..(60 << 10) + 512], 9, "on the platter");
 }
 
+/// Promise 2 where an eject waits for the replay whose sync fails: it must not sync the same handle again.
+#[tokio::test(start_paused = true)]
+async fn an_eject_behind_a_sync_that_failed_in_the_last_pass_is_a_loss() {
+    let world = World::one();
+    let (drive, device, disk) = absent(&world).await;
+    let first = disk.hold(Op::Flush);
+    let inserting = begin_insert(&drive);
+    first.until_stuck(1).await;
+    write(&device, 60 << 10, 512, 9).await;
+    disk.script(Op::Flush, 1, Fault::Error);
+    first.release();
+    let held = disk.hold(Op::Flush);
+    held.until_stuck(1).await;
+    let ((), ejected) = tokio::join!(
+        async {
+            let_others_run().await;
+            held.release();
+        },
+        drive.eject("a")
+    );
+    ejected.unwrap_err();
+    inserting.await.unwrap().unwrap_err();
+    assert_eq!(disk.flushes_after_failure(), 0);
+    disk.lose_unsynced();
+    insert(&drive, "a").await;
+    assert_filled(&disk.durable()[60 << 10..(60 << 10) + 512], 9, "on the platter");
+}
+
 /// A replay of more than the last pass may bring: the way to the journal stays open meanwhile.
 #[tokio::test(start_paused = true)]
 async fn clients_write_while_a_large_journal_is_replayed() {

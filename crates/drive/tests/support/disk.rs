@@ -6,10 +6,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
 
 use hotbay_block::{Error, ErrorKind, Extent, Identity, Reply, Request};
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// Longer than anything takes, on a clock that runs ahead.
+pub const NEVER: Duration = Duration::from_secs(3600);
 
 const SECTOR: usize = 512;
 
@@ -80,7 +85,8 @@ impl Held {
     /// Waits until so many I/Os are held up.
     pub async fn until_stuck(&self, count: usize) {
         let mut stuck = self.stuck.subscribe();
-        stuck.wait_for(|stuck| *stuck >= count).await.unwrap();
+        let all = stuck.wait_for(|stuck| *stuck >= count);
+        timeout(NEVER, all).await.expect("so many I/Os come").unwrap();
     }
 
     pub fn release(self) {}

@@ -6,6 +6,9 @@ use bytes::Bytes;
 use hotbay_block::{Device, Durability, Error, ErrorKind, Extent, Hole, Reply, Request};
 use hotbay_drive::{Drive, EventKind, State, Volume, WhenOccupied};
 use tokio::task::{JoinHandle, yield_now};
+use tokio::time::timeout;
+
+use super::disk::NEVER;
 
 pub fn extent(offset: u64, length: u64) -> Extent {
     Extent::new(offset, length).unwrap()
@@ -70,13 +73,16 @@ pub fn device(drive: &Drive) -> Arc<dyn Device> {
 }
 
 pub async fn until(volume: &Volume, state: State) {
-    volume.states().wait_for(|now| *now == state).await.unwrap();
+    let mut states = volume.states();
+    let reached = timeout(NEVER, states.wait_for(|now| *now == state)).await;
+    reached.unwrap_or_else(|_| panic!("it stays {}", volume.state())).unwrap();
 }
 
 pub async fn until_event(drive: &Drive, kind: EventKind) -> String {
     let mut events = drive.events().follow(0);
     loop {
-        if let Some(event) = events.next().await.into_iter().find(|event| event.kind == kind) {
+        let news = timeout(NEVER, events.next()).await.expect("the event comes");
+        if let Some(event) = news.into_iter().find(|event| event.kind == kind) {
             return event.text;
         }
     }

@@ -1,0 +1,184 @@
+//! The journal at its limit, and broken.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hotbay_block::{Device, ErrorKind, Request};
+use hotbay_drive::{EventKind, JournalFull, State, VolumeSettings};
+use support::*;
+
+const MIB: u64 = 1 << 20;
+
+/// A volume that is larger than its journal may become.
+fn larger_than_its_journal(policy: JournalFull) -> World {
+    World::empty(1).with("a", 32 << 20, |settings: &mut VolumeSettings| {
+        settings.journal_full = policy;
+        settings.absent_wait = Duration::from_secs(10);
+    })
+}
+
+/// Writes until there is no room any more; gives how many MiB were taken.
+async fn fill(device: &Arc<dyn Device>) -> (u64, ErrorKind) {
+    for mib in 0..32 {
+        for part in 0..4 {
+            let request = writing(mib * MIB + part * (MIB / 4), MIB / 4, 1);
+            if let Err(error) = device.execute(request).answer().await {
+                return (mib, error.kind());
+            }
+        }
+    }
+    panic!("the journal took more than its limit")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_journal_refuses_changes_at_once_where_that_is_the_policy() {
+    let world = larger_than_its_journal(JournalFull::Error);
+    let drive = world.started().await;
+    let device = device(&drive);
+    drive.eject("a").await.unwrap();
+    let before = tokio::time::Instant::now();
+    let (mib, kind) = fill(&device).await;
+    assert_eq!(kind, ErrorKind::NoSpace);
+    assert!(before.elapsed().is_zero());
+    assert!(mib >= 8, "only {mib} MiB of a limit of 16 MiB were of use");
+    let journal = volume(&drive).status().journal;
+    assert!(journal.disk_bytes <= journal.limit_bytes, "{journal:?}");
+    assert!(has_event(&drive, EventKind::JournalWatermark));
+    assert!(has_event(&drive, EventKind::JournalFull));
+    assert_filled(&read(&device, 0, MIB).await, 1, "what was taken is there");
+    flush(&device).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_journal_lets_changes_wait_and_a_replay_makes_room() {
+    let world = larger_than_its_journal(JournalFull::Wait);
+    let drive = world.started().await;
+    let device = device(&drive);
+    drive.eject("a").await.unwrap();
+    let before = tokio::time::Instant::now();
+    let (_, kind) = fill(&device).await;
+    assert_eq!(kind, ErrorKind::NoSpace);
+    assert_eq!(before.elapsed().as_secs(), 10);
+
+    let late = begin(&device, writing(30 * MIB, MIB, 2));
+    let_others_run().await;
+    assert!(!late.is_finished());
+    insert(&drive, "a").await;
+    late.await.unwrap().unwrap();
+    drive.eject("a").await.unwrap();
+    let durable = world.disk("disk-a").durable();
+    assert_filled(&durable[30 << 20..31 << 20], 2, "the one that waited");
+    assert_filled(&durable[..8 << 20], 1, "those before");
+}
+
+#[tokio::test(start_paused = true)]
+async fn overwriting_never_fills_the_journal() {
+    for policy in [JournalFull::Wait, JournalFull::Error] {
+        let world = larger_than_its_journal(policy);
+        let drive = world.started().await;
+        let device = device(&drive);
+        drive.eject("a").await.unwrap();
+        for round in 0..100u8 {
+            write(&device, u64::from(round % 4) * MIB, MIB, round).await;
+        }
+        let journal = volume(&drive).status().journal;
+        assert!(journal.disk_bytes <= journal.limit_bytes, "{journal:?}");
+        assert_eq!(journal.live_bytes, 4 * MIB);
+        for place in 0..4u8 {
+            let bytes = read(&device, u64::from(place) * MIB, MIB).await;
+            assert_filled(&bytes, 96 + place, "written last");
+        }
+    }
+}
+
+/// The bound on retained writes is such that the journal has room for them, also for the smallest.
+#[tokio::test(start_paused = true)]
+async fn a_loss_finds_room_for_the_smallest_retained_writes() {
+    let world = World::empty(1).with("a", 4 << 20, |_| {});
+    let drive = world.started().await;
+    let (device, disk) = (device(&drive), world.disk("disk-a"));
+    let held = disk.hold(Op::Flush);
+    for place in 0..15_000 {
+        write(&device, place * 3, 1, 1).await;
+    }
+    disk.yank();
+    drive.pull("a").await.unwrap();
+    drop(held);
+    assert_filled(&read(&device, 14_999 * 3, 1).await, 1, "the last one");
+    assert_filled(&read(&device, 0, 1).await, 1, "the first one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_cannot_be_synced_fails_the_volume() {
+    let world = World::one();
+    let drive = world.started().await;
+    let device = device(&drive);
+    drive.eject("a").await.unwrap();
+    write(&device, 0, 512, 1).await;
+    *world.mood("a").lock() = Refuses::Syncs;
+    assert_eq!(kind_of(device.execute(Request::Flush).answer().await), ErrorKind::PreviousFailure);
+    *world.mood("a").lock() = Refuses::Nothing;
+    until(&volume(&drive), State::Failed).await;
+    for request in [Request::Flush, writing(0, 512, 1), Request::read(extent(0, 512))] {
+        assert_eq!(kind_of(device.execute(request).answer().await), ErrorKind::PreviousFailure);
+    }
+    drive.insert("a", None, hotbay_drive::WhenOccupied::Refuse).await.unwrap_err();
+    drive.stop().await.unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_cannot_be_written_fails_the_volume() {
+    let world = World::one();
+    let drive = world.started().await;
+    let device = device(&drive);
+    drive.eject("a").await.unwrap();
+    *world.mood("a").lock() = Refuses::Writes;
+    let answer = device.execute(writing(0, 512, 1)).answer().await;
+    assert_eq!(kind_of(answer), ErrorKind::PreviousFailure);
+    until(&volume(&drive), State::Failed).await;
+}
+
+/// What was acknowledged is only in memory then, and nothing may be acknowledged after it.
+#[tokio::test(start_paused = true)]
+async fn a_loss_that_finds_the_journal_broken_fails_the_volume() {
+    let world = World::one();
+    let drive = world.started().await;
+    let device = device(&drive);
+    write(&device, 0, 512, 1).await;
+    *world.mood("a").lock() = Refuses::Writes;
+    world.disk("disk-a").script(Op::Change, 0, Fault::Gone);
+    let answer = device.execute(writing(512, 512, 2)).answer().await;
+    assert_eq!(kind_of(answer), ErrorKind::PreviousFailure);
+    assert_eq!(volume(&drive).state(), State::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_whose_journal_breaks_fails_the_volume() {
+    let world = World::one();
+    let (drive, disk) = (world.started().await, world.disk("disk-a"));
+    drive.eject("a").await.unwrap();
+    write(&device(&drive), 0, 512, 1).await;
+    *world.mood("a").lock() = Refuses::Syncs;
+    drive.insert("a", None, hotbay_drive::WhenOccupied::Refuse).await.unwrap_err();
+    assert_eq!(volume(&drive).state(), State::Failed);
+    let_others_run().await;
+    assert_eq!(disk.open_handles(), 0);
+}
+
+/// A full disk under the journal is not a broken journal.
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_under_the_journal_is_waited_out() {
+    let world = larger_than_its_journal(JournalFull::Wait);
+    let drive = world.started().await;
+    let device = device(&drive);
+    drive.eject("a").await.unwrap();
+    *world.mood("a").lock() = Refuses::NewFiles;
+    let (mib, kind) = fill(&device).await;
+    assert_eq!((kind, volume(&drive).state()), (ErrorKind::NoSpace, State::Absent));
+    *world.mood("a").lock() = Refuses::Nothing;
+    write(&device, mib * MIB, MIB, 2).await;
+    insert(&drive, "a").await;
+    assert_filled(&read(&device, mib * MIB, MIB).await, 2, "written in the end");
+}

@@ -1,0 +1,209 @@
+//! A restart is not a removal: after a stop or a kill everything is as it was.
+
+mod support;
+
+use hotbay_block::ErrorKind;
+use hotbay_drive::{EventKind, State};
+use support::*;
+
+#[tokio::test(start_paused = true)]
+async fn after_a_stop_everything_acknowledged_is_durable() {
+    let world = World::empty(1).with("a", SIZE, |_| {}).with("b", SIZE, |_| {});
+    let drive = world.started().await;
+    write(&drive.volumes()[0].open(), 0, 512, 1).await;
+    write(&drive.volumes()[1].open(), 0, 512, 2).await;
+    drive.stop().await.unwrap();
+    drop(drive);
+    assert_filled(&world.disk("disk-a").durable()[..512], 1, "on the platter");
+    world.disk("disk-a").lose_unsynced();
+
+    let drive = world.started().await;
+    assert_eq!(drive.volumes()[0].state(), State::Present);
+    assert_eq!(drive.volumes()[1].state(), State::Absent);
+    assert_filled(&read(&drive.volumes()[0].open(), 0, 512).await, 1, "from the medium");
+    assert_filled(&read(&drive.volumes()[1].open(), 0, 512).await, 2, "from the journal");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_whose_sync_fails_leaves_everything_in_the_journal() {
+    let world = World::one();
+    let (drive, disk) = (world.started().await, world.disk("disk-a"));
+    write(&device(&drive), 0, 512, 1).await;
+    disk.script(Op::Flush, 0, Fault::Error);
+    drive.stop().await.unwrap();
+    drop(drive);
+    disk.lose_unsynced();
+    let drive = world.started().await;
+    assert_filled(&read(&device(&drive), 0, 512).await, 1, "from the journal");
+    insert(&drive, "a").await;
+    assert_filled(&disk.durable()[..512], 1, "on the platter");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_though_a_write_hangs() {
+    let world = World::one();
+    let (drive, disk) = (world.started().await, world.disk("disk-a"));
+    let device = device(&drive);
+    write(&device, 0, 512, 1).await;
+    let held = disk.hold(Op::Change);
+    let hung = begin(&device, writing(512, 512, 2));
+    held.until_stuck(1).await;
+    drive.stop().await.unwrap();
+    hung.await.unwrap().unwrap();
+    drop((held, device, drive));
+    let_others_run().await;
+    world.disk("disk-a").lose_unsynced();
+    let drive = world.started().await;
+    let device = support::device(&drive);
+    assert_filled(&read(&device, 0, 512).await, 1, "the one before");
+    assert_filled(&read(&device, 512, 512).await, 2, "the one that hung");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_drive_answers_that_it_is_being_stopped() {
+    let world = World::one();
+    let drive = world.started().await;
+    let device = device(&drive);
+    drive.stop().await.unwrap();
+    let answer = device.execute(writing(0, 512, 1)).answer().await;
+    assert_eq!(kind_of(answer), ErrorKind::ShuttingDown);
+    assert_eq!(try_read(&device, 0, 512).await.unwrap_err().kind(), ErrorKind::ShuttingDown);
+}
+
+#[test]
+fn an_absent_volume_stays_absent_after_a_kill() {
+    let world = World::one();
+    let process = Process::start(&world);
+    process.run(async |drive| {
+        until(&volume(&drive), State::Present).await;
+        drive.eject("a").await.unwrap();
+        write(&device(&drive), 0, 512, 1).await;
+    });
+    process.kill();
+    let process = Process::start(&world);
+    process.run(async |drive| {
+        assert_eq!(volume(&drive).state(), State::Absent);
+        assert_filled(&read(&device(&drive), 0, 512).await, 1, "from the journal");
+        insert(&drive, "a").await;
+        assert_filled(&world.disk("disk-a").durable()[..512], 1, "on the platter");
+    });
+    process.kill();
+}
+
+/// What the killed process had acknowledged is in the page cache alone; it is synced before it could be lost.
+#[test]
+fn what_was_written_before_a_kill_is_synced_after_it() {
+    let world = World::one();
+    let process = Process::start(&world);
+    process.run(async |drive| {
+        until(&volume(&drive), State::Present).await;
+        write(&device(&drive), 0, 512, 1).await;
+    });
+    process.kill();
+    assert_filled(&world.disk("disk-a").durable(), 0, "not synced yet");
+    let process = Process::start(&world);
+    process.run(async |drive| {
+        until(&volume(&drive), State::Present).await;
+        world.disk("disk-a").yank();
+        drive.pull("a").await.unwrap();
+    });
+    assert_filled(&world.disk("disk-a").durable()[..512], 1, "on the platter");
+    process.kill();
+}
+
+#[test]
+fn a_replay_goes_on_after_a_kill() {
+    let world = World::one();
+    let disk = world.disk("disk-a");
+    let process = Process::start(&world);
+    process.run(async |drive| {
+        until(&volume(&drive), State::Present).await;
+        drive.eject("a").await.unwrap();
+        write(&device(&drive), 0, 512, 1).await;
+        let held = disk.hold(Op::Change);
+        let inserting = begin_insert_of(&drive);
+        held.until_stuck(1).await;
+        assert_eq!(volume(&drive).state(), State::Replaying);
+        std::mem::forget((held, inserting));
+    });
+    process.kill();
+    disk.lift_hold();
+    let process = Process::start(&world);
+    process.run(async |drive| {
+        until(&volume(&drive), State::Present).await;
+        assert_filled(&disk.durable()[..512], 1, "on the platter");
+    });
+    process.kill();
+}
+
+fn begin_insert_of(
+    drive: &std::sync::Arc<hotbay_drive::Drive>,
+) -> tokio::task::JoinHandle<Result<(), hotbay_drive::Refusal>> {
+    let drive = std::sync::Arc::clone(drive);
+    tokio::spawn(async move { drive.insert("a", None, hotbay_drive::WhenOccupied::Refuse).await })
+}
+
+#[test]
+fn a_medium_that_is_not_there_at_the_start_is_no_reason_not_to_serve() {
+    let world = World::one();
+    let process = Process::start(&world);
+    process.run(async |drive| {
+        until(&volume(&drive), State::Present).await;
+        write(&device(&drive), 0, 512, 1).await;
+        flush(&device(&drive)).await;
+    });
+    process.kill();
+    world.disk("disk-a").yank();
+    let process = Process::start(&world);
+    process.run(async |drive| {
+        assert_eq!(volume(&drive).state(), State::Absent);
+        write(&device(&drive), 512, 512, 2).await;
+        world.disk("disk-a").plug();
+        insert(&drive, "a").await;
+        let durable = world.disk("disk-a").durable();
+        assert_filled(&durable[..512], 1, "as it was");
+        assert_filled(&durable[512..1024], 2, "from the journal");
+    });
+    process.kill();
+}
+
+#[test]
+fn a_damaged_journal_fails_its_volume_and_no_other() {
+    let world = World::empty(2).with("a", SIZE, |_| {}).with("b", SIZE, |_| {});
+    let process = Process::start(&world);
+    process.run(async |drive| {
+        drive.volumes()[0].states().wait_for(|s| *s == State::Present).await.unwrap();
+        drive.eject("a").await.unwrap();
+        let device = drive.volumes()[0].open();
+        write(&device, 0, 16 << 10, 1).await;
+        flush(&device).await;
+        write(&device, 0, 512, 2).await;
+        flush(&device).await;
+        drive.stop().await.unwrap();
+    });
+    process.kill();
+    spoil(&world.journal_directory("a"));
+    let process = Process::start(&world);
+    process.run(async |drive| {
+        let (a, b) = (&drive.volumes()[0], &drive.volumes()[1]);
+        assert_eq!(a.state(), State::Failed);
+        let answer = try_read(&a.open(), 0, 512).await;
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::PreviousFailure);
+        assert!(has_event(&drive, EventKind::Failed));
+        until(b, State::Present).await;
+        write(&b.open(), 0, 512, 3).await;
+        assert_filled(&read(&b.open(), 0, 512).await, 3, "the other volume");
+    });
+    process.kill();
+}
+
+/// Flips a bit in the middle of the first payload of a journal.
+fn spoil(journal: &std::path::Path) {
+    let mut files: Vec<_> =
+        std::fs::read_dir(journal).unwrap().map(|f| f.unwrap().path()).collect();
+    files.sort();
+    let mut bytes = std::fs::read(&files[0]).unwrap();
+    let payload = bytes.windows(4096).position(|bytes| bytes.iter().all(|&byte| byte == 1));
+    bytes[payload.unwrap() + 2048] ^= 0x10;
+    std::fs::write(&files[0], bytes).unwrap();
+}
