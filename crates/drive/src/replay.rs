@@ -193,7 +193,11 @@ impl Replay<'_> {
     async fn switch(&self) -> Result<Switched, Interrupted> {
         let deadline = Instant::now() + self.volume.settings.pause_max();
         let gate = self.close_the_way().await?;
-        gate.drained().await;
+        tokio::select! {
+            () = gate.drained() => {}
+            // Who took the medium has opened the gate, and nobody tells whether an open gate is empty.
+            () = self.attachment.left() => return Err(Interrupted::Left),
+        }
         // More than one pass only where space was gained meanwhile: that gives what it moves a newer sequence.
         while !self.volume.log().is_empty() {
             let mut pass = std::pin::pin!(self.pass());

@@ -17,6 +17,7 @@ async fn fill_the_journal(device: &Arc<dyn Device>) {
 }
 
 fn assert_has_all(bytes: &[u8], what: &str) {
+    assert!(bytes.len() >= 48 << 10);
     for number in 0..6u8 {
         let start = usize::from(number) * 8192;
         assert_filled(&bytes[start..start + 4096], number + 1, what);
@@ -260,6 +261,32 @@ async fn an_eject_behind_a_sync_that_failed_in_the_last_pass_is_a_loss() {
     disk.lose_unsynced();
     insert(&drive, "a").await;
     assert_filled(&disk.durable()[60 << 10..(60 << 10) + 512], 9, "on the platter");
+}
+
+/// A pull between the closing of the way to the journal and the last append on it.
+#[tokio::test(start_paused = true)]
+async fn a_pull_at_any_point_of_a_replay_with_writers_lets_the_medium_go() {
+    for point in 0..80 {
+        let world = World::one();
+        let (drive, device, disk) = absent(&world).await;
+        let inserting = begin_insert(&drive);
+        let writers: Vec<_> =
+            (0..40).map(|place| begin(&device, writing(52 << 10 | place * 64, 64, 9))).collect();
+        for _ in 0..point {
+            yield_now().await;
+        }
+        drop(drive.pull("a").await);
+        drop(inserting.await.unwrap());
+        for writer in writers {
+            writer.await.unwrap().unwrap();
+        }
+        if volume(&drive).state() == State::Absent {
+            insert(&drive, "a").await;
+        }
+        drive.eject("a").await.unwrap();
+        assert_has_all(&disk.durable()[..48 << 10], "on the platter");
+        assert_filled(&disk.durable()[52 << 10..][..40 * 64], 9, "the writers'");
+    }
 }
 
 /// A replay of more than the last pass may bring: the way to the journal stays open meanwhile.
