@@ -1,5 +1,7 @@
 //! Two volumes and one bay; and what may be put into it.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use hotbay_drive::{EventKind, State, WhenOccupied};

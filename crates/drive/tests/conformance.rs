@@ -1,5 +1,7 @@
 //! A volume is a device like any other, in each of its states.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use std::sync::Arc;

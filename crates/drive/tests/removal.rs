@@ -1,6 +1,10 @@
 //! A medium going, politely or not: what was acknowledged is there afterwards.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
+
+use std::sync::Arc;
 
 use hotbay_block::{ErrorKind, Request};
 use hotbay_drive::{AutoInsert, EventKind, State};
@@ -226,15 +230,18 @@ async fn a_write_whose_client_is_gone_still_keeps_the_medium() {
 #[tokio::test(start_paused = true)]
 async fn an_eject_that_cannot_drain_is_refused_and_nobody_notices() {
     let world = World::one();
-    let (drive, disk) = (world.started().await, world.disk("disk-a"));
+    let (drive, disk) = (Arc::new(world.started().await), world.disk("disk-a"));
     let device = device(&drive);
     let held = disk.hold(Op::Change);
     let hung = begin(&device, writing(0, 512, 1));
     held.until_stuck(1).await;
-    let (refused, late) = tokio::join!(drive.eject("a"), async {
-        let_others_run().await;
-        begin(&device, writing(512, 512, 2))
+    let ejecting = tokio::spawn({
+        let drive = Arc::clone(&drive);
+        async move { drive.eject("a").await }
     });
+    let_others_run().await;
+    let late = begin(&device, writing(512, 512, 2));
+    let refused = ejecting.await.unwrap();
     assert!(refused.unwrap_err().next_step().unwrap().contains("hotbay pull a"));
     assert_eq!(volume(&drive).state(), State::Present);
     held.release();
@@ -323,6 +330,27 @@ async fn a_flush_covers_what_other_sessions_wrote() {
     flush(&other).await;
     assert_filled(&world.disk("disk-a").durable()[..512], 1, "on the platter");
     assert_eq!(volume(&drive).status().retained_bytes, 0);
+}
+
+/// The medium and what is retained must agree on which of two overlapping writes came last.
+#[tokio::test(start_paused = true)]
+async fn what_was_read_once_is_read_after_a_loss_too() {
+    let world = World::one();
+    let (drive, disk) = (world.started().await, world.disk("disk-a"));
+    let device = device(&drive);
+    let held = disk.hold_answers(Op::Change);
+    let first = begin(&device, writing(0, 1024, 1));
+    held.until_stuck(1).await;
+    held.let_new_ones_pass();
+    let second = begin(&device, writing(512, 1024, 2));
+    let_others_run().await;
+    held.release();
+    first.await.unwrap().unwrap();
+    second.await.unwrap().unwrap();
+    let before = read(&device, 0, 2048).await;
+    disk.yank();
+    drive.pull("a").await.unwrap();
+    assert_eq!(read(&device, 0, 1536).await, before[..1536]);
 }
 
 /// A bad sector is the client's to know of; the medium stays.

@@ -1,10 +1,15 @@
 //! A restart is not a removal: after a stop or a kill everything is as it was.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
+use std::sync::Arc;
+
 use hotbay_block::ErrorKind;
-use hotbay_drive::{EventKind, State};
+use hotbay_drive::{Drive, EventKind, Refusal, State, WhenOccupied};
 use support::*;
+use tokio::task::JoinHandle;
 
 #[tokio::test(start_paused = true)]
 async fn after_a_stop_everything_acknowledged_is_durable() {
@@ -121,7 +126,7 @@ fn a_replay_goes_on_after_a_kill() {
         drive.eject("a").await.unwrap();
         write(&device(&drive), 0, 512, 1).await;
         let held = disk.hold(Op::Change);
-        let inserting = begin_insert_of(&drive);
+        let inserting = begin_insert(&drive);
         held.until_stuck(1).await;
         assert_eq!(volume(&drive).state(), State::Replaying);
         std::mem::forget((held, inserting));
@@ -136,11 +141,9 @@ fn a_replay_goes_on_after_a_kill() {
     process.kill();
 }
 
-fn begin_insert_of(
-    drive: &std::sync::Arc<hotbay_drive::Drive>,
-) -> tokio::task::JoinHandle<Result<(), hotbay_drive::Refusal>> {
-    let drive = std::sync::Arc::clone(drive);
-    tokio::spawn(async move { drive.insert("a", None, hotbay_drive::WhenOccupied::Refuse).await })
+fn begin_insert(drive: &Arc<Drive>) -> JoinHandle<Result<(), Refusal>> {
+    let drive = Arc::clone(drive);
+    tokio::spawn(async move { drive.insert("a", None, WhenOccupied::Refuse).await })
 }
 
 #[test]

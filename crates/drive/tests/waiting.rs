@@ -1,5 +1,7 @@
 //! Requests that have to wait, and how long.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use std::time::Duration;

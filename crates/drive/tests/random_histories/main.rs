@@ -7,6 +7,8 @@
 //!
 //! `HOTBAY_HISTORIES=20000` tries more of them, `HOTBAY_SEED=…` the same ones again.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -258,15 +258,14 @@ impl<'h> Teller<'h> {
     }
 
     fn until_no_replay_is_at_work(&self) -> Result<(), String> {
-        let over = self.process().run(async |drive| {
+        self.process().run(async |drive| {
             for volume in drive.volumes() {
                 let mut states = volume.states();
                 let over = states.wait_for(|state| *state != State::Replaying);
                 timeout(STUCK, over).await.map_err(|_| "a replay hangs".to_owned())?.unwrap();
             }
             Ok(())
-        });
-        over
+        })
     }
 
     /// Everything back in, and every byte compared.

@@ -21,6 +21,9 @@ const SECTOR: usize = 512;
 /// A change is never torn within so many bytes.
 const TEAR: usize = 64;
 
+/// Where a sector begins, and its bytes.
+type Sector = (usize, Vec<u8>);
+
 /// A kind of I/O.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -63,8 +66,18 @@ struct Script {
 #[derive(Debug)]
 struct Hold {
     op: Op,
+    when: When,
     release: watch::Receiver<bool>,
     stuck: watch::Sender<usize>,
+}
+
+/// When an I/O is held up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Before it happens.
+    Before,
+    /// When it has happened, before anybody is told.
+    After,
 }
 
 /// Lets held I/O go on when told, or when dropped.
@@ -77,6 +90,7 @@ pub struct Held {
 
 /// The place of an I/O that is held up.
 pub struct Stuck {
+    pub when: When,
     release: watch::Receiver<bool>,
     stuck: watch::Sender<usize>,
 }
@@ -87,6 +101,11 @@ impl Held {
         let mut stuck = self.stuck.subscribe();
         let all = stuck.wait_for(|stuck| *stuck >= count);
         timeout(NEVER, all).await.expect("so many I/Os come").unwrap();
+    }
+
+    /// Holds up nothing more than is stuck already.
+    pub fn let_new_ones_pass(&self) {
+        self.disk.state.lock().hold = None;
     }
 
     pub fn release(self) {}
@@ -113,7 +132,7 @@ struct DiskState {
     durable: Vec<u8>,
     dirty: Vec<bool>,
     /// Sectors that flushes under way will bring to the platter, oldest first.
-    writing: Vec<(u64, Vec<(usize, Vec<u8>)>)>,
+    writing: Vec<(u64, Vec<Sector>)>,
     flushes: u64,
     is_there: bool,
     /// Counts how often it was plugged in; a handle is good for one stay.
@@ -233,9 +252,19 @@ impl Disk {
     /// Holds up every I/O of a kind before it happens. It lands when it is released, on whatever is there then: a
     /// stuck I/O does not ask whether anybody still waits for it.
     pub fn hold(self: &Arc<Self>, op: Op) -> Held {
+        self.hold_up(op, When::Before)
+    }
+
+    /// Holds up the answer of every I/O of a kind that has happened.
+    pub fn hold_answers(self: &Arc<Self>, op: Op) -> Held {
+        self.hold_up(op, When::After)
+    }
+
+    fn hold_up(self: &Arc<Self>, op: Op, when: When) -> Held {
         let (release, released) = watch::channel(false);
         let stuck = watch::Sender::new(0);
-        self.state.lock().hold = Some(Hold { op, release: released, stuck: stuck.clone() });
+        let hold = Hold { op, when, release: released, stuck: stuck.clone() };
+        self.state.lock().hold = Some(hold);
         Held { disk: Arc::clone(self), release, stuck }
     }
 
@@ -327,7 +356,8 @@ impl Disk {
     pub(super) fn held_up(&self, op: Op) -> Option<Stuck> {
         let state = self.state.lock();
         let hold = state.hold.as_ref().filter(|hold| hold.op == op)?;
-        Some(Stuck { release: hold.release.clone(), stuck: hold.stuck.clone() })
+        let (release, stuck) = (hold.release.clone(), hold.stuck.clone());
+        Some(Stuck { when: hold.when, release, stuck })
     }
 
     /// A flush begins: notes what it covers. Nothing for any other request.

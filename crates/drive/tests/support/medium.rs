@@ -10,7 +10,7 @@ use hotbay_drive::MediumSource;
 use parking_lot::Mutex;
 use tokio::task::yield_now;
 
-use super::disk::{Disk, Op};
+use super::disk::{Disk, Op, When};
 
 /// A handle on a disk: good for one stay of it. Closed when nothing of it is under way any more.
 #[derive(Debug)]
@@ -43,6 +43,11 @@ impl Device for TestMedium {
         let flush = open.disk.begin(op);
         if let Some(stuck) = open.disk.held_up(op) {
             return Execution::later(async move {
+                if stuck.when == When::After {
+                    let answer = open.disk.finish(request, flush, open.stay, false);
+                    stuck.until_released().await;
+                    return answer;
+                }
                 stuck.until_released().await;
                 open.disk.finish(request, flush, open.stay, true)
             });
