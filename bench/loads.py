@@ -4,10 +4,12 @@ A sample is a dictionary: `rate` (in the row's unit), `p99_us`, `max_ms`, `cpu_u
 MiB for copies), `rss_mib`, `seconds`. A load gives those that it can know.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
 import resource
+import signal
 import subprocess
 import time
 
@@ -15,6 +17,8 @@ from nbd_client import Session
 from peers import MIB, Failed
 
 FIO = ["fio", "--name=load", "--output-format=json", "--group_reporting", "--random_generator=tausworthe64"]
+FIO_START_SECONDS = 0.3
+DISTURBED_SECONDS_MAX = 120
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,36 +46,94 @@ class Work:
 
 
 def fio(words):
-    """Runs fio; gives its one job."""
-    done = subprocess.run([*FIO, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300,
-                          check=False)
-    if done.returncode != 0:
-        raise Failed(f"fio: {done.stderr.strip() or done.stdout.strip()[-300:]}")
-    # A line of text comes before the JSON.
-    job = json.loads(done.stdout[done.stdout.index("{"):])["jobs"][0]
+    """Runs fio to its end; gives its one job."""
+    with started(words) as process:
+        return finished(process)
+
+
+@contextlib.contextmanager
+def started(words):
+    """A fio at work; it ends with the block."""
+    process = subprocess.Popen([*FIO, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate()
+
+
+def finished(process):
+    out, complaints = process.communicate(timeout=300)
+    try:
+        # A line of text comes before the JSON.
+        job = json.loads(out[out.index("{"):])["jobs"][0]
+    except (ValueError, IndexError):
+        raise Failed(f"fio: {complaints.strip() or out.strip()[-300:]}") from None
     if job["error"]:
-        raise Failed(f"fio: error {job['error']}: {done.stderr.strip()}")
+        raise Failed(f"fio: error {job['error']}: {complaints.strip()}")
     return job
+
+
+def nbd_words(server, work, seconds):
+    return ["--ioengine=nbd", f"--uri={server.address.uri}", *work.words(), "--time_based",
+            f"--runtime={int(seconds * 1000)}ms"]
 
 
 def served(server, work, seconds, warm=0.0, prepare=None):
     """A load over NBD for so many seconds, after a warm-up that does not count."""
-    words = ["--ioengine=nbd", f"--uri={server.address.uri}", *work.words(), "--time_based"]
     if warm:
-        fio([*words, f"--runtime={int(warm * 1000)}ms"])
+        fio(nbd_words(server, work, warm))
     if prepare:
         prepare()
-    server.forget_peak()
-    before = server.cpu_ns()
-    job = fio([*words, f"--runtime={int(seconds * 1000)}ms"])
+    with costs(server) as cost:
+        job = fio(nbd_words(server, work, seconds))
+    return seen_by_client(job, work) | cost.sample(job[work.direction]["total_ios"])
+
+
+def disturbed(server, work, seconds, act):
+    """A load in the midst of which something happens; `seconds` of it before and after."""
+    with costs(server) as cost, started(nbd_words(server, work, DISTURBED_SECONDS_MAX)) as process:
+        time.sleep(seconds + FIO_START_SECONDS)
+        act()
+        time.sleep(seconds)
+        if process.poll() is not None:
+            raise Failed("fio ended before what was to happen had happened")
+        # It stops and reports.
+        process.send_signal(signal.SIGINT)
+        job = finished(process)
+    return seen_by_client(job, work) | cost.sample(job[work.direction]["total_ios"])
+
+
+def seen_by_client(job, work):
     side = job[work.direction]
     return {
         "rate": side["bw_bytes"] / 1e6 if work.unit == "MB/s" else side["iops"],
         "p99_us": side["clat_ns"]["percentile"]["99.000000"] / 1e3,
         "max_ms": side["clat_ns"]["max"] / 1e6,
-        "cpu_us": (server.cpu_ns() - before) / 1e3 / max(side["total_ios"], 1),
-        "rss_mib": server.peak_rss_mib(),
     }
+
+
+@dataclasses.dataclass
+class Cost:
+    """What the server needed between two moments."""
+
+    cpu_ns: int = 0
+    rss_mib: float = 0.0
+
+    def sample(self, units):
+        return {"cpu_us": self.cpu_ns / 1e3 / max(units, 1), "rss_mib": self.rss_mib}
+
+
+@contextlib.contextmanager
+def costs(server):
+    cost = Cost()
+    server.forget_peak()
+    before = server.cpu_ns()
+    yield cost
+    cost.cpu_ns = server.cpu_ns() - before
+    cost.rss_mib = server.peak_rss_mib()
 
 
 def fill(server, pattern="write", block="1M", size_mib=None, alignment=None):
@@ -90,16 +152,13 @@ def stable(server, depth, seconds, warm=0.0):
     with Session(server.address) as session:
         if warm:
             session.stable_writes(warm, depth)
-        server.forget_peak()
-        before, begin = server.cpu_ns(), time.perf_counter()
-        latencies = sorted(session.stable_writes(seconds, depth))
-        elapsed = time.perf_counter() - begin
-    return {
-        "rate": len(latencies) / elapsed,
-        "p99_us": latencies[int(len(latencies) * 0.99)],
-        "cpu_us": (server.cpu_ns() - before) / 1e3 / len(latencies),
-        "rss_mib": server.peak_rss_mib(),
-    }
+        with costs(server) as cost:
+            begin = time.perf_counter()
+            latencies = sorted(session.stable_writes(seconds, depth))
+            elapsed = time.perf_counter() - begin
+    seen = {"rate": len(latencies) / elapsed, "p99_us": latencies[int(len(latencies) * 0.99)],
+            "max_ms": latencies[-1] / 1e3}
+    return seen | cost.sample(len(latencies))
 
 
 def bare_appends(file, seconds):
@@ -128,15 +187,9 @@ def program(command, mib):
 
 def commanded(server, mib, act):
     """Something hotbay does with so many MiB while clients are idle; `act` gives the seconds that it took."""
-    server.forget_peak()
-    before = server.cpu_ns()
-    seconds = act()
-    return {
-        "rate": mib * MIB / 1e6 / seconds,
-        "seconds": seconds,
-        "cpu_us": (server.cpu_ns() - before) / 1e3 / mib,
-        "rss_mib": server.peak_rss_mib(),
-    }
+    with costs(server) as cost:
+        seconds = act()
+    return {"rate": mib * MIB / 1e6 / seconds, "seconds": seconds} | cost.sample(mib)
 
 
 def image(path, mib):

@@ -8,6 +8,7 @@ with the smallest and largest beside it.
 import dataclasses
 import fnmatch
 import statistics
+import subprocess
 import sys
 from collections.abc import Callable
 
@@ -15,7 +16,7 @@ from peers import Failed
 
 TIE = 1.15
 
-# key: (heading, whether more is better, digits)
+# key: (heading, whether more is better)
 METRICS = {
     "rate": ("rate", True),
     "seconds": ("seconds", False),
@@ -66,7 +67,7 @@ class Row:
     def verdict(self):
         ratio = self.ratio(self.judge)
         if ratio is None:
-            return "unknown"
+            return "no peer" if len(self.contestants) == 1 else "not measured"
         return "ahead" if ratio >= TIE else "behind" if ratio <= 1 / TIE else "tie"
 
 
@@ -85,7 +86,7 @@ class Report:
             for contestant in row.contestants:
                 try:
                     row.samples.setdefault(contestant.label, []).append(contestant.measure())
-                except Failed as failure:
+                except (Failed, subprocess.TimeoutExpired) as failure:
                     self.failures.append(f"{row.name}, {contestant.label}: {failure}")
         self.rows.append(row)
         ratio = row.ratio(row.judge)
@@ -103,7 +104,7 @@ class Report:
         return "\n".join(parts) + "\n"
 
     def _summary(self):
-        for verdict in ("ahead", "tie", "behind", "unknown"):
+        for verdict in ("ahead", "tie", "behind", "no peer", "not measured"):
             rows = [row for row in self.rows if row.verdict() == verdict]
             if rows:
                 yield f"**{verdict}** ({len(rows)}): " + "; ".join(map(_judged, rows)) + "\n"

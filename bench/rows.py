@@ -9,13 +9,12 @@ import dataclasses
 import functools
 import os
 import socket
-import threading
 import time
 
 import loads
 from loads import Work
 from nbd_client import Session
-from peers import Hotbay, Server, free_port, nbdkit, qemu_nbd
+from peers import Failed, Hotbay, Server, free_port, nbdkit, qemu_nbd
 from report import Contestant, Row
 
 UNIX, TCP = "Unix", "TCP"
@@ -32,6 +31,7 @@ WARM = [
 ]
 COLD = Work("randread", "4k", 32, repeats=False)
 PAUSE_LOAD = Work("randwrite", "4k", 8)
+PAUSE_TARGET_MS = 10.0
 IDLE_SESSIONS = 1000
 
 
@@ -81,7 +81,10 @@ class Bench:
 def run(bench):
     for section in (warm_unix, warm_tcp, cold, absent_writes, absent_reads, stable_writes, replay, swap, pauses, idle,
                     start):
-        section(bench)
+        try:
+            section(bench)
+        except Failed as failure:
+            bench.report.failures.append(f"{section.__name__.replace('_', ' ')}: {failure}")
 
 
 @contextlib.contextmanager
@@ -253,9 +256,10 @@ def swap_in(bench, name, directory, bound):
 
 
 def pauses(bench):
-    names = {event: f"longest wait of a 4k write QD8, {event}, disk"
-             for event in ("a pull", "a replay's end", "a swap")}
-    if not bench.wants(*names.values()):
+    """The longest that a client waits for a write while the volume changes its state under it."""
+    events = {event: f"longest wait of a 4k write QD8, {event}, disk"
+              for event in ("nothing happens", "a pull", "a replay's end", "a swap")}
+    if not bench.wants(*events.values()):
         return
     media = [bench.image(bench.disk, "medium"), bench.disk / "other.img"]
     with Hotbay(bench.hotbay, media[0], bench.disk, journal_mib=16384) as hotbay:
@@ -265,42 +269,20 @@ def pauses(bench):
             media.reverse()
             media[1].unlink()
 
-        events = {
-            "a pull": (hotbay.insert, lambda: hotbay.run("pull", "a")),
-            "a replay's end": (hotbay.empty_journal, hotbay.insert),
-            "a swap": (hotbay.insert, exchange),
-        }
-        for event, (before, act) in events.items():
-            contestants = [Contestant("hotbay", functools.partial(disturbed, bench, hotbay, before, act)),
-                           Contestant("hotbay, nothing happens",
-                                      functools.partial(disturbed, bench, hotbay, before, lambda: None))]
-            bench.measure(Row(names[event], "IOPS", contestants, "max_ms", "target: 10 ms", bench.scale.rounds))
+        def disturbed(before, act):
+            before()
+            return loads.disturbed(hotbay, PAUSE_LOAD, bench.scale.seconds / 2, act)
+
+        for event, before, act in (("nothing happens", hotbay.insert, lambda: None),
+                                   ("a pull", hotbay.insert, lambda: hotbay.run("pull", "a")),
+                                   ("a replay's end", hotbay.empty_journal, hotbay.insert),
+                                   ("a swap", hotbay.insert, exchange)):
+            contestants = [Contestant(hotbay.label, functools.partial(disturbed, before, act)),
+                           Contestant("target", lambda: {"max_ms": PAUSE_TARGET_MS})]
+            bench.measure(Row(events[event], "IOPS", contestants, "max_ms", "the page cache of the disk",
+                              bench.scale.rounds))
     for image in media:
         image.unlink(missing_ok=True)
-
-
-def disturbed(bench, hotbay, before, act):
-    """The load, with something happening in its midst; it goes on for as long as that takes, and a little longer."""
-    before()
-    seconds = max(bench.scale.seconds, 1.0)
-    failure = []
-
-    def happen():
-        time.sleep(seconds / 2)
-        try:
-            act()
-        except Exception as error:  # reported by the thread that waits for it
-            failure.append(error)
-
-    thread = threading.Thread(target=happen)
-    thread.start()
-    try:
-        sample = loads.served(hotbay, PAUSE_LOAD, seconds + 1.0)
-    finally:
-        thread.join()
-    if failure:
-        raise failure[0]
-    return sample
 
 
 def idle(bench):
@@ -322,22 +304,23 @@ def with_sessions(server, count):
 
 
 def start(bench):
-    plain, full = "start, no journal", f"start with a full {bench.scale.copied} journal, disk"
-    if not bench.wants(plain, full):
-        return
-    with three(bench, bench.memory) as servers:
-        contestants = [Contestant(s.label, functools.partial(restarted, s)) for s in servers]
-        bench.measure(Row(plain, "", contestants, "start_ms", "", bench.scale.rounds))
-    if not bench.wants(full):
+    plain = "start, no journal"
+    full = {Server.stop: f"start with a full {bench.scale.copied} journal, disk",
+            Server.kill: f"start with a full {bench.scale.copied} journal after kill -9, disk"}
+    if bench.wants(plain):
+        with three(bench, bench.memory) as servers:
+            contestants = [Contestant(s.label, functools.partial(restarted, s)) for s in servers]
+            bench.measure(Row(plain, "", contestants, "start_ms", "", bench.scale.rounds))
+    if not bench.wants(*full.values()):
         return
     medium = bench.image(bench.disk, "medium", bench.scale.copy_mib)
     with Hotbay(bench.hotbay, medium, bench.disk, journal_mib=2 * bench.scale.copy_mib + 512) as hotbay:
         hotbay.eject()
         loads.fill(hotbay, pattern="randwrite", block="4k")
-        contestants = [Contestant("hotbay", functools.partial(restarted, hotbay)),
-                       Contestant("hotbay, after kill -9", functools.partial(restarted, hotbay, Server.kill))]
-        bench.measure(Row(full, "", contestants, "start_ms", "reading the journal from the disk",
-                          bench.scale.copy_rounds))
+        for end, name in full.items():
+            contestants = [Contestant("hotbay", functools.partial(restarted, hotbay, end))]
+            bench.measure(Row(name, "", contestants, "start_ms", "reading the journal from the disk",
+                              bench.scale.copy_rounds))
     medium.unlink()
 
 
