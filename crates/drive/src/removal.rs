@@ -20,9 +20,13 @@ use crate::event::EventKind;
 use crate::failure::Refusal;
 use crate::insertion::DEPARTURE_WAIT;
 use crate::journal_log::{NotAppended, with_sources};
+use crate::on_medium::sync;
 use crate::route::Path;
 use crate::state::{State, Trigger};
 use crate::volume::{MayReturn, Stay, Volume};
+
+/// How long an eject waits for a sync while clients go on.
+const SYNC_BEFOREHAND_WAIT: Duration = Duration::from_secs(60);
 
 /// The first pause before a lost medium is tried again; doubled for each loss that follows closely.
 const RETURN_PAUSE: Duration = Duration::from_millis(500);
@@ -92,7 +96,9 @@ impl Volume {
     /// # Errors
     /// Where no medium is in, where I/O hangs (the medium then stays in), or where the sync fails: then the medium
     /// counts as lost, and what it may not have is in the journal.
-    pub(crate) async fn eject(&self) -> Result<(), Refusal> {
+    pub(crate) async fn eject(self: &Arc<Self>) -> Result<(), Refusal> {
+        self.next_state(Trigger::Eject)?;
+        self.sync_beforehand().await;
         let mut stay = self.stay.lock().await;
         self.next_state(Trigger::Eject)?;
         let Some(attachment) = self.current_attachment() else { return Ok(()) };
@@ -115,6 +121,16 @@ impl Volume {
         let _ = departure.within(DEPARTURE_WAIT).await;
         self.event(EventKind::Ejected, format!("{medium} may be taken away"));
         Ok(())
+    }
+
+    /// Syncs the medium while clients go on, so that there is little to sync once they have to wait.
+    async fn sync_beforehand(self: &Arc<Self>) {
+        if let Some(attachment) = self.current_attachment()
+            && let Some(_visit) = attachment.visit()
+        {
+            // What it says is of no interest: a failure has begun a removal, and the eject finds out.
+            let _ = timeout(SYNC_BEFOREHAND_WAIT, sync(self, &attachment)).await;
+        }
     }
 
     pub(crate) fn current_attachment(&self) -> Option<Arc<Attachment>> {

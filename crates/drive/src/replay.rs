@@ -22,6 +22,7 @@ use crate::event::EventKind;
 use crate::failure::Refusal;
 use crate::gate::Gate;
 use crate::journal_log::{is_broken, with_sources};
+use crate::on_medium::{Unsynced, sync};
 use crate::record::VolumeRecord;
 use crate::route::Path;
 use crate::state::{State, Trigger};
@@ -169,11 +170,8 @@ impl Replay<'_> {
 
     async fn sync_medium(&self, identity_changes: bool) -> Result<(), Interrupted> {
         let _visit = self.attachment.visit().ok_or(Interrupted::Left)?;
-        let synced = self.attachment.execute(Request::Flush).await.ok_or(Interrupted::Left)?;
-        synced.map_err(|error| {
-            let error = Error::new(ErrorKind::Gone, "its sync failed").caused_by(error);
-            self.medium_failed(error)
-        })?;
+        // In turn with every other sync: of two at the same time only one may be told that something was lost.
+        sync(self.volume, self.attachment).await.map_err(|Unsynced| Interrupted::Left)?;
         if identity_changes {
             self.volume.identity_may_have_changed(self.attachment).await;
         }

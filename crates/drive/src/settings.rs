@@ -40,6 +40,9 @@ pub enum Retention {
     Off,
 }
 
+/// Not even an impatient client makes a transition take a medium for hanging before this.
+const PAUSE_LEAST: Duration = Duration::from_secs(1);
+
 /// The settings of one volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeSettings {
@@ -83,7 +86,7 @@ impl VolumeSettings {
 
     /// The longest that a transition keeps clients waiting for a medium: they are to be answered within their own bound.
     pub(crate) fn pause_max(&self) -> Duration {
-        self.absent_wait / 2
+        (self.absent_wait / 2).max(PAUSE_LEAST)
     }
 
     /// The retained bytes that are really allowed: a loss must find room for them in the journal.

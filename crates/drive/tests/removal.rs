@@ -252,6 +252,27 @@ async fn an_eject_that_cannot_drain_is_refused_and_nobody_notices() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn clients_go_on_while_an_eject_syncs() {
+    let world = World::one();
+    let (drive, disk) = (Arc::new(world.started().await), world.disk("disk-a"));
+    let device = device(&drive);
+    write(&device, 0, 512, 1).await;
+    let held = disk.hold(Op::Flush);
+    let ejecting = tokio::spawn({
+        let drive = Arc::clone(&drive);
+        async move { drive.eject("a").await }
+    });
+    held.until_stuck(1).await;
+    let before = tokio::time::Instant::now();
+    write(&device, 512, 512, 2).await;
+    assert!(before.elapsed().is_zero(), "it did not wait for the sync");
+    held.release();
+    ejecting.await.unwrap().unwrap();
+    assert_filled(&disk.durable()[..512], 1, "on the platter");
+    assert_filled(&disk.durable()[512..1024], 2, "on the platter");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_eject_whose_sync_hangs_ends_as_a_loss() {
     let world = World::one();
     let (drive, disk) = (world.started().await, world.disk("disk-a"));

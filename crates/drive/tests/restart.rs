@@ -54,14 +54,17 @@ async fn a_stop_ends_though_a_write_hangs() {
     let hung = begin(&device, writing(512, 512, 2));
     held.until_stuck(1).await;
     drive.stop().await.unwrap();
-    hung.await.unwrap().unwrap();
+    // Whether it came into the journal before that was closed is open; if it is answered, then durably.
+    let answered = hung.await.unwrap().is_ok();
     drop((held, device, drive));
     let_others_run().await;
     world.disk("disk-a").lose_unsynced();
     let drive = world.started().await;
     let device = support::device(&drive);
     assert_filled(&read(&device, 0, 512).await, 1, "the one before");
-    assert_filled(&read(&device, 512, 512).await, 2, "the one that hung");
+    if answered {
+        assert_filled(&read(&device, 512, 512).await, 2, "the one that hung");
+    }
 }
 
 #[tokio::test(start_paused = true)]
