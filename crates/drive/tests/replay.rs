@@ -5,6 +5,7 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use hotbay_block::Device;
 use hotbay_drive::{Drive, Refusal, State, WhenOccupied};
@@ -265,7 +266,7 @@ async fn an_eject_behind_a_sync_that_failed_in_the_last_pass_is_a_loss() {
     assert_filled(&disk.durable()[60 << 10..(60 << 10) + 512], 9, "on the platter");
 }
 
-/// Writers come all the time, so that some are on their way to the journal when that is closed for the switch; at every
+/// Writers write all the time, so that one is on its way to the journal when that is closed for the switch; at every
 /// other point the medium is pulled then.
 #[tokio::test(start_paused = true)]
 async fn a_switch_among_writers_misses_none_and_a_pull_lets_the_medium_go() {
@@ -273,7 +274,8 @@ async fn a_switch_among_writers_misses_none_and_a_pull_lets_the_medium_go() {
         let world = World::one();
         let (drive, device, disk) = absent(&world).await;
         let inserting = begin_insert(&drive);
-        let writers: Vec<_> = (0..60u64).map(|place| late_writer(&device, place)).collect();
+        let stop = Arc::new(AtomicBool::new(false));
+        let writers: Vec<_> = (0..4).map(|place| busy_writer(&device, place, &stop)).collect();
         if point % 2 == 0 {
             for _ in 0..point {
                 yield_now().await;
@@ -281,29 +283,41 @@ async fn a_switch_among_writers_misses_none_and_a_pull_lets_the_medium_go() {
             drop(drive.pull("a").await);
         }
         drop(inserting.await.unwrap());
+        stop.store(true, SeqCst);
+        let mut last = Vec::new();
         for writer in writers {
-            writer.await.unwrap().unwrap();
+            last.push(writer.await.unwrap());
         }
         if volume(&drive).state() == State::Absent {
             insert(&drive, "a").await;
         }
         drive.eject("a").await.unwrap();
-        assert_has_all(&disk.durable()[..48 << 10], "on the platter");
-        assert_filled(&disk.durable()[52 << 10..][..60 * 64], 9, "the writers'");
+        assert_eq!(volume(&drive).status().journal.extents, 0, "nothing came after the switch");
+        let durable = disk.durable();
+        assert_has_all(&durable[..48 << 10], "on the platter");
+        for (place, last) in (0usize..).zip(last) {
+            assert_filled(&durable[(52 << 10) + place * 512..][..512], last, "a writer's last");
+        }
     }
 }
 
-/// Writes after it has let others run for a while.
-fn late_writer(
-    device: &Arc<dyn Device>,
-    place: u64,
-) -> JoinHandle<Result<hotbay_block::Reply, hotbay_block::Error>> {
-    let device = Arc::clone(device);
+/// Writes one place until it is to stop; gives the last byte that it wrote.
+fn busy_writer(device: &Arc<dyn Device>, place: u64, stop: &Arc<AtomicBool>) -> JoinHandle<u8> {
+    let (device, stop) = (Arc::clone(device), Arc::clone(stop));
     tokio::spawn(async move {
-        for _ in 0..place * 2 {
+        let mut fill = 0u8;
+        while !stop.load(SeqCst) {
+            fill = fill.wrapping_add(1);
+            let offset = (52 << 10) + place * 512;
+            // A stable one is on its way for as long as the journal syncs.
+            let request = match place % 2 {
+                0 => writing(offset, 512, fill),
+                _ => writing_through(offset, 512, fill),
+            };
+            device.execute(request).answer().await.unwrap();
             yield_now().await;
         }
-        device.execute(writing_through((52 << 10) + place * 64, 64, 9)).answer().await
+        fill
     })
 }
 
