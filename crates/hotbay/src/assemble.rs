@@ -13,8 +13,9 @@ use hotbay_media::{MediumSpec, Shelf};
 use hotbay_server::{ExportDescription, Exports, Limits, OpenedExport};
 
 use crate::config::{self, Config, VolumeConfig};
+use crate::directory::create_private;
 use crate::failure::Failure;
-use crate::records::{StateDirectory, create_private};
+use crate::records::StateDirectory;
 
 /// How long sessions may take to finish when the daemon is stopped. A request that waits for its medium is not
 /// answered then: its client may ask again when the daemon is back.
@@ -28,6 +29,7 @@ pub(crate) async fn drive(config: &Config) -> Result<Arc<Drive>, Failure> {
     let state = Arc::new(StateDirectory::take(&config.state)?);
     let setups = config.volumes.iter().map(|volume| setup(volume, config, &state));
     let setups = setups.collect::<Result<Vec<_>, _>>()?;
+    tell_differences(config, &state, &setups);
     let settings = DriveSettings {
         name: config.name.to_string(),
         bays: usize::try_from(config.bays).unwrap_or(usize::MAX),
@@ -60,6 +62,43 @@ fn setup(
         record: state.record(&name)?,
         journal: Arc::new(place),
     })
+}
+
+/// Tells where the state directory and the configuration differ, which nobody should find out by surprise.
+fn tell_differences(config: &Config, state: &StateDirectory, setups: &[VolumeSetup]) {
+    for setup in setups {
+        let VolumeSettings { name, medium: configured, .. } = &setup.settings;
+        if let Some(last) = &setup.record.medium
+            && !is_the_same(last, configured)
+        {
+            tracing::warn!(
+                volume = name,
+                "the volume stays on {last}, where it was last; the configuration names {configured}: \
+                 'hotbay swap {name} {configured}' moves it there"
+            );
+        }
+    }
+    let names: Vec<&str> = setups.iter().map(|setup| setup.settings.name.as_str()).collect();
+    match state.others(&names) {
+        Ok(others) => others.iter().for_each(|other| {
+            let path = config.state.join("volumes").join(other);
+            tracing::warn!(
+                path = %path.display(),
+                "volume {other} is not in the configuration; what is kept of it, its journal too, is left as it is"
+            );
+        }),
+        Err(error) => tracing::warn!(%error, "cannot look through the state directory"),
+    }
+}
+
+/// Whether both name one medium: the size at which a file is created is no part of its name.
+fn is_the_same(one: &str, other: &str) -> bool {
+    match (one.parse(), other.parse()) {
+        (Ok(MediumSpec::File { path: one, .. }), Ok(MediumSpec::File { path: other, .. })) => {
+            one == other
+        }
+        _ => one == other,
+    }
 }
 
 fn settings(volume: &VolumeConfig) -> VolumeSettings {

@@ -1,7 +1,7 @@
 //! What a person reads when something was refused or failed, and the number that a script sees.
 
-use std::fmt::{self, Write as _};
-use std::io;
+use std::fmt;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 /// Why a command ends without having done its work.
@@ -63,19 +63,18 @@ impl Failure {
 
     /// What standard error gets; empty where there is nothing to say.
     fn report(&self) -> String {
-        let mut report = String::new();
-        if self.ending != Ending::ReaderGone {
-            report = format!("error: {}\n", self.message);
-            if let Some(hint) = &self.hint {
-                _ = writeln!(report, "hint: {hint}");
-            }
+        let Self { message, hint, ending } = self;
+        match (ending, hint) {
+            (Ending::ReaderGone, _) => String::new(),
+            (_, None) => format!("error: {message}\n"),
+            (_, Some(hint)) => format!("error: {message}\nhint: {hint}\n"),
         }
-        report
     }
 
     /// Tells it on standard error and gives the exit status.
     pub(crate) fn tell(&self) -> ExitCode {
-        eprint!("{}", self.report());
+        // Where nobody reads it, the exit status still tells.
+        let _ = io::stderr().write_all(self.report().as_bytes());
         match self.ending {
             Ending::Failed => ExitCode::from(1),
             Ending::TimedOut => ExitCode::from(3),

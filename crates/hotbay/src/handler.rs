@@ -16,6 +16,7 @@ use crate::control::{
     Status, SwapContent, VolumeStatus, WorkDone,
 };
 use crate::failure::Failure;
+use crate::nearest::nearest;
 
 /// How often progress is told.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
@@ -51,8 +52,23 @@ impl From<hotbay_drive::State> for State {
 }
 
 impl Handler {
+    /// The volume of that name. Where there is none, the hint begins with the one that is probably meant.
+    fn volume(&self, name: &str) -> Result<&Arc<Volume>, Failure> {
+        self.drive.volume(name).map_err(|refusal| {
+            let failure = Failure::from(refusal);
+            let names = self.drive.volumes().iter().map(|volume| volume.name());
+            match (nearest(name, names), failure.hint()) {
+                (Some(meant), Some(hint)) => {
+                    let hint = format!("did you mean {meant}? {hint}");
+                    failure.with_hint(hint)
+                }
+                _ => failure,
+            }
+        })
+    }
+
     fn state_of(&self, volume: &str) -> Result<State, Failure> {
-        Ok(self.drive.volume(volume)?.state().into())
+        Ok(self.volume(volume)?.state().into())
     }
 
     /// Carries work out, and tells how far the volume's replay or copy is meanwhile.
@@ -123,7 +139,7 @@ impl ControlHandler for Handler {
     fn status(&self, volume: Option<String>) -> BoxFuture<'_, Result<Status, Failure>> {
         Box::pin(async move {
             let volumes = match volume {
-                Some(name) => vec![self.volume_status(self.drive.volume(&name)?)],
+                Some(name) => vec![self.volume_status(self.volume(&name)?)],
                 None => {
                     self.drive.volumes().iter().map(|volume| self.volume_status(volume)).collect()
                 }
@@ -147,6 +163,7 @@ impl ControlHandler for Handler {
         progress: ProgressSink,
     ) -> BoxFuture<'_, Result<State, Failure>> {
         Box::pin(async move {
+            self.volume(&volume)?;
             medium.as_deref().map_or(Ok(()), checked)?;
             let when = match occupied {
                 Occupied::Refuse => WhenOccupied::Refuse,
@@ -159,6 +176,7 @@ impl ControlHandler for Handler {
 
     fn eject(&self, volume: String) -> BoxFuture<'_, Result<State, Failure>> {
         Box::pin(async move {
+            self.volume(&volume)?;
             self.drive.eject(&volume).await?;
             self.state_of(&volume)
         })
@@ -166,6 +184,7 @@ impl ControlHandler for Handler {
 
     fn pull(&self, volume: String) -> BoxFuture<'_, Result<State, Failure>> {
         Box::pin(async move {
+            self.volume(&volume)?;
             self.drive.pull(&volume).await?;
             self.state_of(&volume)
         })
@@ -179,6 +198,7 @@ impl ControlHandler for Handler {
         progress: ProgressSink,
     ) -> BoxFuture<'_, Result<State, Failure>> {
         Box::pin(async move {
+            self.volume(&volume)?;
             checked(&medium)?;
             match content {
                 SwapContent::Copy => {
@@ -200,7 +220,7 @@ impl ControlHandler for Handler {
         limit: Duration,
     ) -> BoxFuture<'_, Result<State, Failure>> {
         Box::pin(async move {
-            let volume = self.drive.volume(&volume)?;
+            let volume = self.volume(&volume)?;
             let mut states = volume.states();
             let reached = states.wait_for(|now| State::from(*now) == state);
             match timeout(limit, reached).await {

@@ -10,11 +10,14 @@ mod commands;
 mod config;
 mod control;
 mod demo;
+mod directory;
 mod failure;
 mod handler;
 mod logging;
+mod nearest;
 mod records;
 mod run;
+mod signals;
 mod welcome;
 
 use std::process::ExitCode;

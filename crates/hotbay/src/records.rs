@@ -7,9 +7,9 @@
 //! ```
 //! All of it is readable to its user alone.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use hotbay_block::Identity;
@@ -18,6 +18,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::directory::create_private;
 use crate::failure::Failure;
 
 const RECORD: &str = "record.json";
@@ -31,6 +32,12 @@ const RECORD_FORMAT: u32 = 1;
 pub(crate) struct StateDirectory {
     path: PathBuf,
     _lock: File,
+}
+
+/// The part of a record that every version can read.
+#[derive(Deserialize)]
+struct RecordVersion {
+    format: u32,
 }
 
 /// A volume's record as it is written.
@@ -97,15 +104,43 @@ impl StateDirectory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(VolumeRecord::new(volume, *Uuid::new_v4().as_bytes()));
             }
-            Err(error) => return Err(unreadable(&path, &error)),
+            Err(error) => return Err(cannot_read(&path, &error)),
         };
-        let stored: StoredRecord =
-            serde_json::from_slice(&text).map_err(|error| unreadable(&path, &error))?;
-        if stored.format > RECORD_FORMAT {
-            let error = format!("its format is {}, newer than any known here", stored.format);
-            return Err(unreadable(&path, &error));
+        let version: RecordVersion =
+            serde_json::from_slice(&text).map_err(|error| self.damaged(volume, &error))?;
+        if version.format > RECORD_FORMAT {
+            let format = version.format;
+            return Err(cannot_read(&path, &format!("its format {format} is not known here"))
+                .with_hint("a newer hotbay wrote it; serve it with that one"));
         }
+        let stored: StoredRecord =
+            serde_json::from_slice(&text).map_err(|error| self.damaged(volume, &error))?;
         Ok(stored.into_record(volume))
+    }
+
+    /// The volumes that something is kept of, sorted, though they are not among `configured`.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn others(&self, configured: &[&str]) -> io::Result<Vec<String>> {
+        let mut others = Vec::new();
+        for entry in fs::read_dir(self.path.join("volumes"))? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if !configured.contains(&name.as_str()) {
+                others.push(name);
+            }
+        }
+        others.sort_unstable();
+        Ok(others)
+    }
+
+    fn damaged(&self, volume: &str, error: &serde_json::Error) -> Failure {
+        let directory = self.volume(volume);
+        cannot_read(&directory.join(RECORD), error).with_hint(format!(
+            "the journal beside it is kept: put a copy of the record back; or give up what the journal holds, and begin \
+             anew, by moving {} away",
+            directory.display()
+        ))
     }
 
     fn volume(&self, volume: &str) -> PathBuf {
@@ -127,15 +162,8 @@ impl Records for StateDirectory {
     }
 }
 
-/// Creates a directory and those above it, for its user alone.
-pub(crate) fn create_private(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> Failure {
-    Failure::new(format!("cannot read {}: {error}", path.display())).with_hint(
-        "the volume's journal lies beside it and is kept; put the record back, or move both away",
-    )
+fn cannot_read(path: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(format!("cannot read {}: {error}", path.display()))
 }
 
 impl From<&VolumeRecord> for StoredRecord {
@@ -185,6 +213,32 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    #[test]
+    fn a_record_of_a_newer_version_is_told_from_a_damaged_one() {
+        let place = tempfile::tempdir().unwrap();
+        let state = StateDirectory::take(place.path()).unwrap();
+        let refusal = |text: &str| {
+            fs::write(state.journal("usb").unwrap().with_file_name(RECORD), text).unwrap();
+            state.record("usb").unwrap_err()
+        };
+        let newer = refusal("{\"format\":9,\"new\":1}");
+        assert!(newer.message().ends_with("its format 9 is not known here"), "{newer}");
+        let torn = refusal("{\"format\":1,");
+        let directory = place.path().join("volumes/usb");
+        let last = format!("by moving {} away", directory.display());
+        assert!(torn.hint().unwrap().ends_with(&last), "{torn}");
+    }
+
+    #[test]
+    fn volumes_that_are_not_configured_are_found() {
+        let place = tempfile::tempdir().unwrap();
+        let state = StateDirectory::take(place.path()).unwrap();
+        for name in ["usb", "work", "old"] {
+            state.journal(name).unwrap();
+        }
+        assert_eq!(state.others(&["usb"]).unwrap(), ["old", "work"]);
+    }
 
     #[test]
     fn a_record_is_read_as_it_was_saved() {

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use hotbay_drive::Drive;
 use hotbay_server::{BindError, ListenAddress, Server};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::assemble::{self, VolumeExports};
 use crate::config::Config;
 use crate::control::ControlServer;
+use crate::directory::create_private;
 use crate::failure::Failure;
 use crate::handler::Handler;
-use crate::records::create_private;
+use crate::signals::StopSignal;
 use crate::welcome::welcome;
 
 /// Serves the drive until a signal ends it.
@@ -32,8 +32,8 @@ pub(crate) fn serve(config: Config) -> Result<(), Failure> {
 
 async fn serve_until_stopped(config: Config) -> Result<(), Failure> {
     let mut stop = StopSignal::new()?;
-    create_socket_directories(&config)?;
     let control = ControlServer::bind(&config.control)?;
+    create_socket_directories(&config)?;
     let drive = assemble::drive(&config).await?;
     let served = serve_drive(&config, &drive, control, &mut stop).await;
     let stopped = drive.stop().await.map_err(Failure::from);
@@ -60,7 +60,11 @@ async fn serve_drive(
     let control = tokio::spawn(control.serve(Arc::new(handler)));
     // Whoever reads this may be gone; the daemon serves all the same.
     let _ = std::io::stdout().write_all(welcome(config, drive, &addresses).as_bytes());
-    server.run(stop.received()).await;
+    let stopped = async {
+        stop.received().await;
+        tracing::info!("stopping: finishing what is under way");
+    };
+    server.run(stopped).await;
     control.abort();
     Ok(())
 }
@@ -75,46 +79,21 @@ fn cannot_listen(error: BindError) -> Failure {
         BindError::NotASocket { .. } => {
             failure.with_hint("move it away, or name another path with --listen")
         }
-        _ => failure,
+        _ => failure.with_hint("name another address with --listen"),
     }
 }
 
-/// The directories of the sockets, for their user alone where they are made here.
+/// The directories of the sockets for clients, for their user alone where they are made here.
 fn create_socket_directories(config: &Config) -> Result<(), Failure> {
     let sockets = config.listen.iter().filter_map(|address| match address {
         ListenAddress::Unix(path) => Some(path),
         ListenAddress::Tcp { .. } => None,
     });
-    for directory in sockets.chain([&config.control]).filter_map(|path| path.parent()) {
+    for directory in sockets.filter_map(|path| path.parent()) {
         create_private(directory).map_err(|error| {
-            Failure::new(format!("cannot create {} for a socket: {error}", directory.display()))
+            Failure::new(format!("cannot make the directory {}: {error}", directory.display()))
+                .with_hint("name a socket that you may make with --listen unix:PATH")
         })?;
     }
     Ok(())
-}
-
-/// SIGTERM or SIGINT, whichever comes first.
-struct StopSignal {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl StopSignal {
-    fn new() -> Result<Self, Failure> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))
-        };
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn received(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-        tracing::info!("stopping: finishing what is under way");
-    }
 }

@@ -1,4 +1,4 @@
-//! What the daemon prints when it serves: where it is, and what to type next.
+//! What the daemon prints when it serves: where it is, and, unless it is a service, what to type next.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,6 +8,7 @@ use hotbay_media::ByteSize;
 use hotbay_server::ListenAddress;
 
 use crate::config::Config;
+use crate::logging::is_journald;
 
 /// The lines for a person who has just started the daemon.
 pub(crate) fn welcome(config: &Config, drive: &Drive, addresses: &[ListenAddress]) -> String {
@@ -25,38 +26,50 @@ pub(crate) fn welcome(config: &Config, drive: &Drive, addresses: &[ListenAddress
     for address in addresses {
         _ = writeln!(text, "  listening on {address}");
     }
-    let control = control_flag(config);
-    let first = config.volumes.first().map_or_else(String::new, |volume| volume.name.to_string());
-    _ = writeln!(text, "\nin another terminal:");
-    if let Some(address) = addresses.first() {
-        for (command, what) in next_steps(address, &first) {
-            _ = writeln!(text, "  {command:<58}  # {what}");
-        }
+    if !is_journald() {
+        text.push_str(&what_to_type(config, addresses));
     }
-    for (command, what) in [
-        (format!("hotbay{control} status"), "how it is doing"),
-        (format!("hotbay{control} eject {first}"), "take the medium away, the mount goes on"),
-        (format!("hotbay{control} insert {first}"), "and bring it back"),
-    ] {
-        _ = writeln!(text, "  {command:<58}  # {what}");
+    text
+}
+
+/// The commands to go on with, in columns.
+fn what_to_type(config: &Config, addresses: &[ListenAddress]) -> String {
+    let hotbay = format!("hotbay{}", control_flag(config));
+    let first = config.volumes.first().map_or_else(String::new, |volume| volume.name.to_string());
+    let mut steps = Vec::new();
+    if let Some(address) = addresses.first() {
+        steps.extend(attaching(address, &first));
+    }
+    steps.extend([
+        (format!("{hotbay} status"), "how it is doing"),
+        (format!("{hotbay} eject {first}"), "take the medium away, the mount goes on"),
+        (format!("{hotbay} insert {first}"), "and bring it back"),
+    ]);
+    let width = steps.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default();
+    let mut text = String::from("\nin another terminal:\n");
+    for (command, what) in steps {
+        _ = writeln!(text, "  {command:<width$}  # {what}");
     }
     text.push_str("\nCtrl-C stops it; nothing is lost\n");
     text
 }
 
-fn next_steps(address: &ListenAddress, volume: &str) -> [(String, &'static str); 3] {
+/// From an export to a mounted file system, which is root's to do.
+fn attaching(address: &ListenAddress, volume: &str) -> [(String, &'static str); 4] {
+    let root = if rustix::process::geteuid().is_root() { "" } else { "sudo " };
     let attach = match address {
         ListenAddress::Unix(path) => {
-            format!("nbd-client -unix {} /dev/nbd0 -N {volume}", path.display())
+            format!("{root}nbd-client -unix {} /dev/nbd0 -N {volume}", path.display())
         }
         ListenAddress::Tcp { host, port } => {
-            format!("nbd-client {host} {port} /dev/nbd0 -N {volume}")
+            format!("{root}nbd-client {host} {port} /dev/nbd0 -N {volume}")
         }
     };
     [
-        (attach, "attach it, as root (modprobe nbd)"),
-        ("mke2fs /dev/nbd0".to_owned(), "the first time"),
-        ("mount /dev/nbd0 /mnt".to_owned(), "use it"),
+        (format!("{root}modprobe nbd"), "the kernel's NBD client"),
+        (attach, "make a disk of the volume"),
+        (format!("{root}mke2fs /dev/nbd0"), "the first time only: it erases"),
+        (format!("{root}mount /dev/nbd0 /mnt"), "use it"),
     ]
 }
 

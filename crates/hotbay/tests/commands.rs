@@ -5,9 +5,10 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::thread::JoinHandle;
 
+use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 const ABSENT: &str = "{\"reply\":\"done\",\"volume\":\"usb\",\"state\":\"absent\"}\n";
@@ -220,6 +221,57 @@ fn a_reader_who_has_gone_is_no_error() {
         hotbay(&directory).arg("events").stdout(writer).stderr(Stdio::piped()).output().unwrap();
     daemon.join().unwrap();
     assert_eq!(outcome(&output, &directory), ends(0, "", ""));
+}
+
+/// `hotbay demo`, and its first line read: then it is under way, in a directory that is this one's only content.
+fn demo_under_way(directory: &TempDir) -> (Child, BufReader<ChildStdout>) {
+    let mut demo = hotbay(directory);
+    demo.arg("demo").env("TMPDIR", directory.path());
+    let mut demo = demo.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(demo.stdout.take().unwrap());
+    output.read_line(&mut String::new()).unwrap();
+    (demo, output)
+}
+
+#[test]
+fn an_interrupted_demonstration_leaves_nothing_behind() {
+    let directory = directory();
+    let (demo, _output) = demo_under_way(&directory);
+    let pid = Pid::from_child(&demo);
+    rustix::process::kill_process(pid, Signal::INT).unwrap();
+    let told = "error: the demonstration was interrupted\nhint: nothing of it is left behind\n";
+    assert_eq!(outcome(&demo.wait_with_output().unwrap(), &directory), ends(1, "", told));
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
+}
+
+#[test]
+fn a_demonstration_without_an_audience_ends() {
+    let directory = directory();
+    let (demo, output) = demo_under_way(&directory);
+    drop(output);
+    assert_eq!(outcome(&demo.wait_with_output().unwrap(), &directory), ends(0, "", ""));
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
+}
+
+#[test]
+fn a_daemon_goes_on_when_nobody_reads_its_log() {
+    let directory = directory();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut daemon = hotbay(&directory);
+    daemon.args(["serve", "--state", "state", "--listen", "unix:n.sock", "--volume", "a=mem:1MiB"]);
+    daemon.stdout(Stdio::piped()).stderr(writer);
+    let mut daemon = daemon.spawn().unwrap();
+    let mut output = BufReader::new(daemon.stdout.take().unwrap());
+    output.read_line(&mut String::new()).unwrap();
+    let eject = hotbay(&directory).args(["eject", "a"]).output().unwrap();
+    let told = "volume a is absent; its medium may be taken away\n";
+    assert_eq!(outcome(&eject, &directory), ends(0, told, ""));
+    let usv = hotbay(&directory).args(["status", "aa"]).output().unwrap();
+    let told = "error: there is no volume aa\nhint: did you mean a? the volumes are: a\n";
+    assert_eq!(outcome(&usv, &directory), ends(1, "", told));
+    rustix::process::kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
+    assert!(daemon.wait().unwrap().success());
 }
 
 #[test]

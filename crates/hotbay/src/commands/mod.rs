@@ -7,7 +7,7 @@ pub(crate) mod check_config;
 pub(crate) mod eject;
 pub(crate) mod events;
 pub(crate) mod insert;
-mod output;
+pub(crate) mod output;
 mod progress;
 pub(crate) mod pull;
 pub(crate) mod status;
@@ -67,9 +67,6 @@ impl Daemon {
         })?;
         match reply {
             ControlReply::Done { state, .. } => Ok(state),
-            ControlReply::TimedOut { volume, state } => {
-                Err(Failure::timed_out(format!("time ran out: volume {volume} is {state}")))
-            }
             other => Err(unexpected(&other)),
         }
     }

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 ///
 /// # Errors
 /// Where it cannot be written; that its reader has gone is told apart, see [`Failure::writing_output`].
-pub(super) fn print(text: &str) -> Result<(), Failure> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut output = io::stdout().lock();
     let written = output.write_all(text.as_bytes()).and_then(|()| output.flush());
     written.map_err(|error| Failure::writing_output(&error))
@@ -20,7 +20,7 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// Those of [`print`].
-pub(super) fn print_line(text: impl fmt::Display) -> Result<(), Failure> {
+pub(crate) fn print_line(text: impl fmt::Display) -> Result<(), Failure> {
     print(&format!("{text}\n"))
 }
 

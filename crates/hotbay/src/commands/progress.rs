@@ -1,6 +1,6 @@
 //! How far long work is: a bar on a terminal, plain lines in a pipe; on standard error either way.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -38,7 +38,8 @@ impl ProgressDisplay {
             }
             Self::Lines(steps) => {
                 if let Some(line) = steps.line(progress) {
-                    eprintln!("{line}");
+                    // Nobody has to read it.
+                    let _ = writeln!(io::stderr(), "{line}");
                 }
             }
         }

@@ -76,7 +76,7 @@ pub(super) fn describe(status: &Status, control: &Path, colours: Colours) -> Str
     }
     let rows = status.volumes.iter().map(row).collect();
     let headings =
-        ["VOLUME", "STATE", "BAY", "MEDIUM", "SIZE", "SESSIONS", "WAITING", "RETAINED", "JOURNAL"];
+        ["VOLUME", "STATE", "BAY", "SIZE", "SESSIONS", "WAITING", "RETAINED", "JOURNAL", "MEDIUM"];
     _ = write!(text, "\n{}", table(headings, rows, colours));
     let notes: Vec<String> =
         status.volumes.iter().flat_map(|volume| notes(volume, colours)).collect();
@@ -111,13 +111,19 @@ fn row(volume: &VolumeStatus) -> [Cell; 9] {
         volume.name.as_str().into(),
         Cell::coloured(volume.state.to_string(), colour),
         Cell::or_dash(volume.bay),
-        Cell::or_dash(volume.medium.as_ref()),
         human_size(volume.size_bytes).into(),
         volume.sessions.to_string().into(),
         volume.waiting_requests.to_string().into(),
         human_size(volume.retained_bytes).into(),
         format!("{live} of {limit}").into(),
+        // The last one: a long path then runs out of a narrow terminal, and the columns stay where they are.
+        Cell::or_dash(volume.medium.as_deref().map(short)),
     ]
+}
+
+/// A medium as a person would type it.
+fn short(medium: &str) -> &str {
+    medium.strip_prefix("file:").filter(|path| path.starts_with('/')).unwrap_or(medium)
 }
 
 /// What a person should know, or do, about a volume.

@@ -46,9 +46,9 @@ drive shelf: 1 bay, layout volumes
   listen   unix:/run/n.sock
   connect  nbd-client -unix /run/n.sock /dev/nbd0 -N work
 
-VOLUME  STATE    BAY  MEDIUM                SIZE    SESSIONS  WAITING  RETAINED  JOURNAL
-work    present  1    file:/srv/work.img    64 MiB  1         0        12 KiB    0 B of 1 GiB
-backup  absent   -    file:/srv/backup.img  64 MiB  1         3        0 B       1.5 MiB of 1 GiB
+VOLUME  STATE    BAY  SIZE    SESSIONS  WAITING  RETAINED  JOURNAL           MEDIUM
+work    present  1    64 MiB  1         0        12 KiB    0 B of 1 GiB      /srv/work.img
+backup  absent   -    64 MiB  1         3        0 B       1.5 MiB of 1 GiB  /srv/backup.img
 
 please insert volume backup: 3 requests wait; 'hotbay insert backup'
 last loss of backup: write 0+512: the medium is gone

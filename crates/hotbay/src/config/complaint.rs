@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::failure::Failure;
+use crate::nearest::nearest;
 
 /// A text and the name of its file.
 #[derive(Clone, Copy)]
@@ -61,10 +62,8 @@ impl Source<'_> {
 
 /// The known word that is most like `typed`, where one is like it at all; else all of them.
 fn suggestion(typed: &str, known: &[&str], introduction: &str) -> String {
-    let distance = |word: &str| strsim::damerau_levenshtein(typed, word);
-    let tolerated = (typed.chars().count() / 3).max(1);
-    match known.iter().min_by_key(|word| distance(word)) {
-        Some(nearest) if distance(nearest) <= tolerated => format!("did you mean `{nearest}`?"),
-        _ => format!("{introduction} {}", known.join(", ")),
+    match nearest(typed, known.iter().copied()) {
+        Some(word) => format!("did you mean `{word}`?"),
+        None => format!("{introduction} {}", known.join(", ")),
     }
 }

@@ -5,16 +5,17 @@
 //!   that start at once decide this one after the other, under a lock on the directory.
 //! * Anything else at the path is left alone.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::directory::create_private;
 use crate::failure::Failure;
 
 /// How many clients may wait to be accepted.
@@ -41,7 +42,7 @@ pub(super) fn listen(path: &Path) -> Result<(SocketFile, UnixListener), Failure>
         |error: io::Error| Failure::new(format!("cannot listen on {}: {error}", path.display()));
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let directory = directory.unwrap_or(Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
+    create_private(directory).map_err(|error| {
         Failure::new(format!("cannot make the directory {}: {error}", directory.display()))
             .with_hint("name a socket that you may make with --control PATH")
     })?;

@@ -16,6 +16,7 @@ use hotbay_server::client::ClientError;
 use tokio::time::{sleep, timeout};
 
 use crate::failure::Failure;
+use crate::signals::StopSignal;
 use disk::CHUNK_BYTES;
 use stage::Stage;
 use timeline::Timeline;
@@ -48,28 +49,33 @@ pub(crate) fn run() -> Result<(), Failure> {
 }
 
 async fn tell() -> Result<(), Failure> {
+    let mut stop = StopSignal::new()?;
     let stage = Stage::set_up().await?;
-    let timeline = Timeline::begin(Arc::clone(&stage.drive));
     let told = async {
+        let timeline = Timeline::begin(Arc::clone(&stage.drive))?;
         pulled_in_mid_write(&stage, &timeline).await?;
         two_volumes_one_bay(&stage, &timeline).await?;
-        compare_everything(&stage, &timeline).await
+        compare_everything(&stage, &timeline).await?;
+        Ok(timeline)
     };
-    let told = told.await;
+    let told = tokio::select! {
+        told = told => told,
+        () = stop.received() => Err(Failure::new("the demonstration was interrupted")
+            .with_hint("nothing of it is left behind")),
+    };
     let cleared = stage.clear_away().await;
-    told?;
+    let timeline = told?;
     cleared?;
-    timeline.end().await;
-    Ok(())
+    timeline.end()
 }
 
 async fn pulled_in_mid_write(stage: &Stage, timeline: &Timeline) -> Result<(), Failure> {
     let usb = &stage.usb;
-    timeline.chapter("A stick is pulled while it is being written").await;
+    timeline.chapter("A stick is pulled while it is being written").await?;
     usb.write(FILLED, 1).await.map_err(|error| broken("usb", &error))?;
     usb.flush().await?;
     let remembered = stage.remember_what_is_synced(usb)?;
-    timeline.say(&format!("usb holds {} of known bytes, all synced", amount(FILLED))).await;
+    timeline.say(&format!("usb holds {} of known bytes, all synced", amount(FILLED))).await?;
 
     let before = usb.written();
     let writer = {
@@ -82,70 +88,70 @@ async fn pulled_in_mid_write(stage: &Stage, timeline: &Timeline) -> Result<(), F
     stage.forget_what_was_not_synced(usb, &remembered)?;
     let text =
         format!("PULLED in mid-write; the stick forgets {} it had not synced", mebibytes(unsynced));
-    timeline.say(&text).await;
+    timeline.say(&text).await?;
     let ended = writer.await.map_err(|error| Failure::new(format!("the writer died: {error}")))?;
     ended.map_err(|error| broken("usb", &error))?;
     usb.flush().await?;
     timeline
         .say(&format!("the client has noticed nothing: {} written, flushed", amount(BUSY)))
-        .await;
+        .await?;
     usb.compare_chunks(BUSY).await?;
-    timeline.say("what it wrote reads back, from the journal").await;
+    timeline.say("what it wrote reads back, from the journal").await?;
 
     let reader = {
         let usb = Arc::clone(usb);
         tokio::spawn(async move { usb.compare_chunks(COLD..COLD + 1).await })
     };
     wish(stage, "usb").await?;
-    timeline.say("a read needs the stick itself, and waits: please insert volume usb").await;
+    timeline.say("a read needs the stick itself, and waits: please insert volume usb").await?;
     let journal = stage.journal_bytes("usb");
     stage.drive.insert("usb", None, WhenOccupied::Refuse).await?;
-    timeline.say(&format!("inserted; {} replayed from the journal", mebibytes(journal))).await;
+    timeline.say(&format!("inserted; {} replayed from the journal", mebibytes(journal))).await?;
     finish(reader).await?;
-    timeline.say("the read that waited was answered, with no error").await;
+    timeline.say("the read that waited was answered, with no error").await?;
     usb.compare().await?;
-    timeline.say("every byte of usb is right").await;
+    timeline.say("every byte of usb is right").await?;
     Ok(())
 }
 
 async fn two_volumes_one_bay(stage: &Stage, timeline: &Timeline) -> Result<(), Failure> {
     let (usb, backup) = (&stage.usb, &stage.backup);
-    timeline.chapter("Two volumes share the one bay").await;
+    timeline.chapter("Two volumes share the one bay").await?;
     stage.drive.insert("backup", None, WhenOccupied::Replace).await?;
-    timeline.say("backup is in, usb was ejected for it; both stay connected").await;
+    timeline.say("backup is in, usb was ejected for it; both stay connected").await?;
     let (first, second) = tokio::join!(usb.write(SHARED, 3), backup.write(SHARED, 3));
     first.map_err(|error| broken("usb", &error))?;
     second.map_err(|error| broken("backup", &error))?;
     timeline
         .say(&format!("{} written to each: one on its medium, one in its journal", amount(SHARED)))
-        .await;
+        .await?;
 
     let reader = {
         let usb = Arc::clone(usb);
         tokio::spawn(async move { usb.compare_chunks(COLD..COLD + 1).await })
     };
     wish(stage, "usb").await?;
-    timeline.say("a read needs usb: please insert volume usb").await;
+    timeline.say("a read needs usb: please insert volume usb").await?;
     stage.drive.insert("usb", None, WhenOccupied::Replace).await?;
     finish(reader).await?;
-    timeline.say("usb is in, the read is answered; backup goes on in its journal").await;
+    timeline.say("usb is in, the read is answered; backup goes on in its journal").await?;
     backup.write(SHARED, 4).await.map_err(|error| broken("backup", &error))?;
     stage.drive.insert("backup", None, WhenOccupied::Replace).await?;
-    timeline.say("backup again, with what was written meanwhile").await;
+    timeline.say("backup again, with what was written meanwhile").await?;
     Ok(())
 }
 
 async fn compare_everything(stage: &Stage, timeline: &Timeline) -> Result<(), Failure> {
-    timeline.chapter("Every byte is compared").await;
+    timeline.chapter("Every byte is compared").await?;
     stage.backup.compare().await?;
     stage.drive.eject("backup").await?;
     stage.backup.compare_image()?;
-    timeline.say("backup is right, through NBD and in its file").await;
+    timeline.say("backup is right, through NBD and in its file").await?;
     stage.drive.insert("usb", None, WhenOccupied::Refuse).await?;
     stage.usb.compare().await?;
     stage.drive.eject("usb").await?;
     stage.usb.compare_image()?;
-    timeline.say("usb is right, through NBD and in its file").await;
+    timeline.say("usb is right, through NBD and in its file").await?;
     Ok(())
 }
 

@@ -7,6 +7,9 @@ use std::time::Duration;
 use hotbay_drive::Drive;
 use tokio::time::{Instant, sleep};
 
+use crate::commands::output;
+use crate::failure::Failure;
+
 /// How long a person is given for a line.
 const READING_TIME: Duration = Duration::from_millis(900);
 
@@ -30,28 +33,38 @@ enum Reader {
 }
 
 impl Timeline {
-    pub(super) fn begin(drive: Arc<Drive>) -> Self {
+    /// Begins, with what the drive is.
+    ///
+    /// # Errors
+    /// Where standard output cannot be written; so it is with the others.
+    pub(super) fn begin(drive: Arc<Drive>) -> Result<Self, Failure> {
         let reader = if stdout().is_terminal() { Reader::Person } else { Reader::Program };
-        println!("a drive with one bay and two volumes, usb and backup, 32 MiB each, on files");
-        Self { drive, began: Instant::now(), reader }
+        output::print_line(
+            "a drive with one bay and two volumes, usb and backup, 32 MiB each, on files",
+        )?;
+        Ok(Self { drive, began: Instant::now(), reader })
     }
 
     /// Begins a part of the story.
-    pub(super) async fn chapter(&self, title: &str) {
-        println!("\n{title}");
+    pub(super) async fn chapter(&self, title: &str) -> Result<(), Failure> {
+        output::print_line(format!("\n{title}"))?;
         self.give_time().await;
+        Ok(())
     }
 
     /// Tells what has just happened.
-    pub(super) async fn say(&self, what: &str) {
+    pub(super) async fn say(&self, what: &str) -> Result<(), Failure> {
         let seconds = self.began.elapsed().as_secs_f64();
-        println!("  {seconds:6.2} s  [{:^BAY$}]  {what}", self.in_the_bay());
+        output::print_line(format!("  {seconds:6.2} s  [{:^BAY$}]  {what}", self.in_the_bay()))?;
         self.give_time().await;
+        Ok(())
     }
 
     /// The end of a story that went well.
-    pub(super) async fn end(&self) {
-        println!("\nnothing was lost\nnext: 'hotbay serve' makes such a drive to attach and mount");
+    pub(super) fn end(&self) -> Result<(), Failure> {
+        output::print_line(
+            "\nnothing was lost\nnext: 'hotbay serve' makes such a drive to attach and mount",
+        )
     }
 
     fn in_the_bay(&self) -> String {
