@@ -1,7 +1,7 @@
 # What the kernel scenarios share. They run as root of the guest, in /run/media, which is a tmpfs.
 # A volume NAME is mounted at /run/mnt/NAME; whatever is written there is also in
 # /run/originals/NAME, which no medium's absence can touch.
-trap 'echo "failed at line $LINENO: $BASH_COMMAND"; hotbay status; tail -n 20 /run/log; dmesg | tail -n 10' ERR
+trap 'echo "failed at line $LINENO: $BASH_COMMAND"; tail -n 20 /run/log; hotbay status || true; dmesg | tail -n 10' ERR
 
 driver() { modprobe -d /run/m "$@"; }
 
@@ -9,8 +9,11 @@ driver() { modprobe -d /run/m "$@"; }
 start_hotbay() {
     hotbay serve "$@" --listen unix:/run/nbd.sock >>/run/log 2>&1 &
     daemon=$!
-    poll "the daemon's first answer" hotbay status
+    poll "the daemon's first answer" answers_or_ended
+    hotbay status >/dev/null
 }
+
+answers_or_ended() { hotbay status || ! kill -0 "$daemon"; }
 
 stop_hotbay() { kill -TERM "$daemon"; wait "$daemon"; }
 
@@ -60,6 +63,14 @@ put() {
     [ -d "/run/mnt/$1${name%/*}" ] || mkdir -p "/run/originals/$1${name%/*}" "/run/mnt/$1${name%/*}"
     head -c "$3" /dev/urandom >"/run/originals/$1/$2"
     cp "/run/originals/$1/$2" "/run/mnt/$1/$2"
+}
+
+# put_in_place VOLUME NAME: other random bytes over the same blocks of a file that is there, past the
+# page cache and with no flush after them.
+put_in_place() {
+    head -c "$(stat -c %s "/run/originals/$1/$2")" /dev/urandom >"/run/originals/$1/$2.new"
+    mv "/run/originals/$1/$2.new" "/run/originals/$1/$2"
+    dd if="/run/originals/$1/$2" of="/run/mnt/$1/$2" bs=64k oflag=direct conv=notrunc status=none
 }
 
 # keep_writing VOLUME: the load that runs while media come and go, until stop_writing.
