@@ -73,8 +73,8 @@ fn tell_differences(config: &Config, state: &StateDirectory, setups: &[VolumeSet
         {
             tracing::warn!(
                 volume = name,
-                "the volume stays on {last}, where it was last; the configuration names {configured}: \
-                 'hotbay swap {name} {configured}' moves it there"
+                "the volume stays on {last}, where it was last, though the configuration names {configured}; \
+                 'hotbay swap {name} {configured}' copies it there, with --as-is it takes what is there"
             );
         }
     }

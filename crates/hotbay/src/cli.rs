@@ -32,7 +32,7 @@ Exit status:
 #[command(name = "hotbay", version, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// The daemon's control socket [default: /run/hotbay/control.sock as root, else
-    /// $XDG_RUNTIME_DIR/hotbay/control.sock]
+    /// $XDG_RUNTIME_DIR/hotbay/control.sock, else run/control.sock in the state directory]
     #[arg(
         long,
         global = true,
@@ -75,8 +75,10 @@ pub(crate) enum Command {
 /// `serve`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Flags win over the environment, the environment over the file, the file over the defaults. With neither a file
+Flags win over the environment, the environment over the file, the file over the defaults. With neither a file \
 nor --volume there are two volumes a and b of 64MiB each, as files in the state directory.
+
+A volume that the state directory knows stays on the medium that it was on last, wherever a swap has brought it.
 
 MEDIUM is one of:
   PATH, file:PATH           a regular file or a block device
@@ -87,7 +89,7 @@ Examples:
   hotbay serve
   hotbay serve /etc/hotbay.toml
   hotbay serve --volume usb=/dev/sdb1 --listen tcp:127.0.0.1:10809
-  hotbay serve --bays 1 --volume work=/srv/work.img --volume backup=/srv/backup.img
+  hotbay serve --bays 1 --volume a=/srv/a.img --volume b=/srv/b.img
 
 The log goes to standard error; HOTBAY_LOG sets what is in it: error, warn, info (the default), debug, trace.")]
 pub(crate) struct ServeArgs {
@@ -152,18 +154,19 @@ pub(crate) struct StatusArgs {
 /// `insert`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It returns when the medium is accepted and all that was written while it was away has reached it. Interrupting
+It returns when the medium is accepted and all that was written while it was away has reached it. Interrupting \
 the command does not interrupt the replay.
 
 Examples:
-  hotbay insert usb                          the medium of the configuration
-  hotbay insert usb /dev/sdc1                the same stick, seen under another name
-  hotbay insert backup --replace             where no bay is free, eject the medium that is in longest")]
+  hotbay insert usb                # the medium that was in last
+  hotbay insert usb /dev/sdc1      # the same stick, seen under another name
+  hotbay insert backup --replace   # eject the medium that is in longest for it")]
 pub(crate) struct InsertArgs {
     /// Whose medium
     pub(crate) volume: Name,
 
-    /// PATH, file:PATH[?create=SIZE] or mem:SIZE [default: the volume's medium in the configuration]
+    /// PATH, file:PATH[?create=SIZE] or mem:SIZE [default: the medium that was in last, at first
+    /// that of the configuration]
     pub(crate) medium: Option<MediumSpec>,
 
     /// Where every bay is occupied, eject the medium that is in longest; without it that is an error
@@ -181,8 +184,8 @@ pub(crate) struct VolumeArg {
 /// `swap`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It copies the content while the volume is in use, and returns when the volume is on the new medium. Interrupting
-the command does not interrupt the copy.
+It copies the content while the volume is in use, and returns when the volume is on the new medium. Interrupting \
+the command does not interrupt the copy. What the new medium held is overwritten, unless with --as-is.
 
 Examples:
   hotbay swap data /dev/nvme0n1p3
@@ -192,7 +195,7 @@ pub(crate) struct SwapArgs {
     /// Whose medium
     pub(crate) volume: Name,
 
-    /// The new one: PATH, file:PATH[?create=SIZE] or mem:SIZE, of the volume's size
+    /// The new one: PATH, file:PATH[?create=SIZE] or mem:SIZE; of the volume's size, or of any with --as-is
     pub(crate) medium: MediumSpec,
 
     /// Copy nothing: the volume gets the new medium's content, and its sessions are closed
@@ -221,7 +224,7 @@ pub(crate) struct WaitArgs {
 /// `events`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The daemon remembers its last few thousand events, each with a number. A gap in the numbers says that some
+Times are UTC. The daemon remembers its last 4096 events, each with a number. A gap in the numbers says that some \
 were missed.
 
 Examples:

@@ -118,15 +118,16 @@ impl StateDirectory {
         Ok(stored.into_record(volume))
     }
 
-    /// The volumes that something is kept of, sorted, though they are not among `configured`.
+    /// The volumes that have a record, sorted, though they are not among `configured`.
     ///
     /// # Errors
     /// Those of the file system.
     pub(crate) fn others(&self, configured: &[&str]) -> io::Result<Vec<String>> {
         let mut others = Vec::new();
         for entry in fs::read_dir(self.path.join("volumes"))? {
-            let name = entry?.file_name().to_string_lossy().into_owned();
-            if !configured.contains(&name.as_str()) {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !configured.contains(&name.as_str()) && entry.path().join(RECORD).exists() {
                 others.push(name);
             }
         }
@@ -235,8 +236,9 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let state = StateDirectory::take(place.path()).unwrap();
         for name in ["usb", "work", "old"] {
-            state.journal(name).unwrap();
+            state.save(&VolumeRecord::new(name, [7; 16])).unwrap();
         }
+        state.journal("never-begun").unwrap();
         assert_eq!(state.others(&["usb"]).unwrap(), ["old", "work"]);
     }
 

@@ -74,7 +74,7 @@ pub(crate) struct Config {
 pub(crate) struct VolumeConfig {
     /// Its name and that of its export.
     pub(crate) name: Name,
-    /// The medium that `insert` without MEDIUM takes.
+    /// The medium that it begins on; the one that it was on last is remembered in the state directory.
     pub(crate) medium: MediumSpec,
     /// What a read does that only the absent medium could answer.
     pub(crate) absent_reads: AbsentReads,

@@ -3,14 +3,14 @@ use std::path::{Path, PathBuf};
 use super::places::User;
 use super::*;
 
-/// A user with all directories, in `/work`.
+/// A user with all directories, in `/here`.
 fn someone() -> Environment {
     Environment {
         user: User::Other,
         xdg_runtime: Some("/run/user/1".into()),
         xdg_state: None,
         home: Some("/home/me".into()),
-        current: "/work".into(),
+        current: "/here".into(),
     }
 }
 
@@ -89,14 +89,14 @@ fn every_key_arrives() {
 name               shelf
 bays               1
 layout             volumes
-listen             unix:/work/n.sock, tcp:[::1]:10809
-control            /work/c.sock
-state              /work/s
+listen             unix:/here/n.sock, tcp:[::1]:10809
+control            /here/c.sock
+state              /here/s
 max_connections    7
 handshake_timeout  5s
 
 volume usb
-  medium           file:/work/usb.img
+  medium           file:/here/usb.img
   absent_reads     error
   absent_wait      1m30s
   journal_limit    16MiB
@@ -162,11 +162,11 @@ fn flags_win_over_the_file() {
     };
     let config = parsed(text, flags).unwrap();
     assert_eq!(config.bays, 1);
-    assert_eq!(listen(&config), ["unix:/work/flag.sock"]);
-    assert_eq!((config.control, config.state), ("/work/c".into(), PathBuf::from("/flag/s")));
+    assert_eq!(listen(&config), ["unix:/here/flag.sock"]);
+    assert_eq!((config.control, config.state), ("/here/c".into(), PathBuf::from("/flag/s")));
     let volumes =
         config.volumes.iter().map(|v| format!("{} {} {:?}", v.name, v.medium, v.absent_reads));
-    assert_eq!(volumes.collect::<Vec<_>>(), ["a file:/flag/a Error", "b file:/work/c.img Wait"]);
+    assert_eq!(volumes.collect::<Vec<_>>(), ["a file:/flag/a Error", "b file:/here/c.img Wait"]);
 }
 
 #[test]
@@ -284,7 +284,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ),
     (
         "[[volume]]\nname = \"a\"\nmedium = \"x\"\n[[volume]]\nname = \"b\"\nmedium = \"file:./x\"",
-        "volumes a and b have the same medium file:/work/x",
+        "volumes a and b have the same medium file:/here/x",
         "give each its own",
     ),
     (

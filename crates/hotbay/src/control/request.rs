@@ -24,7 +24,7 @@ pub(crate) enum ControlRequest {
     Insert {
         /// Whose medium.
         volume: String,
-        /// Which one; the volume's own where it is missing.
+        /// Which one; the one that was in last where it is missing.
         #[serde(default)]
         medium: Option<String>,
         /// What to do where every bay is occupied.
