@@ -162,6 +162,9 @@ impl Attachment {
         request: Request,
         too_late: impl Future<Output = ()>,
     ) -> Option<Result<Reply>> {
+        if self.is_fenced() {
+            return None;
+        }
         match Driven::begin(self.medium.execute(request), Arc::clone(self)) {
             Ok(answer) => Some(answer),
             Err(driven) => tokio::select! {

@@ -188,6 +188,13 @@ impl Drive {
             return Ok(place);
         }
         let occupants = self.bays.occupants();
+        if occupants.iter().any(|occupant| occupant == volume.name()) {
+            let name = volume.name();
+            return Err(Refusal::new(format!(
+                "the medium of volume {name} is being put in already"
+            ))
+            .hint(format!("'hotbay wait {name} present' waits for it")));
+        }
         if when == WhenOccupied::Replace
             && let Some(oldest) = occupants.first()
         {

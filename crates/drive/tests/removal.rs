@@ -307,6 +307,23 @@ async fn a_pull_does_not_wait_for_a_sync_that_hangs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_asked_of_a_medium_that_was_pulled() {
+    let world = World::one();
+    let (drive, disk) = (world.started().await, world.disk("disk-a"));
+    let device = device(&drive);
+    write(&device, 0, 512, 1).await;
+    disk.script(Op::Flush, 0, Fault::Error);
+    let held = disk.hold_answers(Op::Flush);
+    let flushes: Vec<_> = (0..3).map(|_| begin(&device, Request::Flush)).collect();
+    held.until_stuck(1).await;
+    drive.pull("a").await.unwrap();
+    for flush in flushes {
+        flush.await.unwrap().unwrap();
+    }
+    assert_eq!(disk.flushes_after_failure(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn at_the_bound_of_retained_writes_the_volume_syncs_by_itself() {
     let world = World::one_with(|settings| settings.retained_limit_bytes = 8 << 10);
     let (drive, disk) = (world.started().await, world.disk("disk-a"));

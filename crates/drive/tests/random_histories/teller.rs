@@ -424,7 +424,11 @@ async fn bring_in(drive: &Drive, place: usize) -> Result<(), String> {
                 let inserted = drive.insert(volume.name(), None, WhenOccupied::Replace);
                 match timeout(STUCK, inserted).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(refusal)) => last = refusal.to_string(),
+                    Ok(Err(refusal)) => {
+                        // The watch may be at it already.
+                        last = refusal.to_string();
+                        sleep(Duration::from_millis(20)).await;
+                    }
                     Err(_) => return Err("the insert hangs".to_owned()),
                 }
             }
