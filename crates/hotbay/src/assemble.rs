@@ -21,12 +21,12 @@ use crate::records::StateDirectory;
 /// answered then: its client may ask again when the daemon is back.
 const STOP_DEADLINE: std::time::Duration = std::time::Duration::from_secs(3);
 
-/// Opens the state directory and starts the drive where it was left.
+/// Starts the drive where it was left.
 ///
 /// # Errors
-/// Where the state directory is in use or unreadable, or a volume cannot be started.
-pub(crate) async fn drive(config: &Config) -> Result<Arc<Drive>, Failure> {
-    let state = Arc::new(StateDirectory::take(&config.state)?);
+/// Where the state directory is unreadable, or a volume cannot be started.
+pub(crate) async fn drive(config: &Config, state: StateDirectory) -> Result<Arc<Drive>, Failure> {
+    let state = Arc::new(state);
     let setups = config.volumes.iter().map(|volume| setup(volume, config, &state));
     let setups = setups.collect::<Result<Vec<_>, _>>()?;
     tell_differences(config, &state, &setups);

@@ -1,7 +1,8 @@
 //! The daemon, from its start to its end.
 //!
-//! It starts from the inside out: the drive, then the sockets for clients, then the control socket. It ends the other way
-//! round: no more control requests, no more NBD requests, and when all that is under way has been answered, the drive.
+//! It starts from the inside out: the state directory, the drive, then the sockets for clients, then the control socket,
+//! whose path alone is taken before the drive, so that a second daemon touches no medium. It ends the other way round: no
+//! more control requests, no more NBD requests, and when all that is under way has been answered, the drive.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::control::ControlServer;
 use crate::directory::create_private;
 use crate::failure::Failure;
 use crate::handler::Handler;
+use crate::records::StateDirectory;
 use crate::signals::StopSignal;
 use crate::welcome::welcome;
 
@@ -32,9 +34,10 @@ pub(crate) fn serve(config: Config) -> Result<(), Failure> {
 
 async fn serve_until_stopped(config: Config) -> Result<(), Failure> {
     let mut stop = StopSignal::new()?;
+    let state = StateDirectory::take(&config.state)?;
     let control = ControlServer::bind(&config.control)?;
     create_socket_directories(&config)?;
-    let drive = assemble::drive(&config).await?;
+    let drive = assemble::drive(&config, state).await?;
     let served = serve_drive(&config, &drive, control, &mut stop).await;
     let stopped = drive.stop().await.map_err(Failure::from);
     served.and(stopped)

@@ -106,7 +106,10 @@ fn row(volume: &VolumeStatus) -> [Cell; 9] {
         State::Failed => Colour::Bad,
     };
     let journal = &volume.journal;
-    let (live, limit) = (human_size(journal.live_bytes), human_size(journal.limit_bytes));
+    // One that could not be opened has no limit, and what it holds is not known.
+    let journal = (journal.limit_bytes > 0).then(|| {
+        format!("{} of {}", human_size(journal.live_bytes), human_size(journal.limit_bytes))
+    });
     [
         volume.name.as_str().into(),
         Cell::coloured(volume.state.to_string(), colour),
@@ -115,7 +118,7 @@ fn row(volume: &VolumeStatus) -> [Cell; 9] {
         volume.sessions.to_string().into(),
         volume.waiting_requests.to_string().into(),
         human_size(volume.retained_bytes).into(),
-        format!("{live} of {limit}").into(),
+        Cell::or_dash(journal),
         // The last one: a long path then runs out of a narrow terminal, and the columns stay where they are.
         Cell::or_dash(volume.medium.as_deref().map(short)),
     ]

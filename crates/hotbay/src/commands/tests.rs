@@ -62,9 +62,11 @@ fn work_under_way_and_failures_are_noted() {
     data.progress = Some(WorkDone { done_bytes: 1 << 20, total_bytes: 4 << 20 });
     let mut broken = volume("broken", State::Failed);
     broken.last_loss = Some("the journal's sync failed".into());
+    broken.journal.limit_bytes = 0;
     let status = shelf(2, "tcp:[::1]:10809", vec![data, broken]);
     let text = shown(&status, Colours::Off);
     assert!(text.contains("  connect  nbd-client ::1 10809 /dev/nbd0 -N data\n"), "{text}");
+    assert!(text.contains("0 B       -             /srv/broken.img\n"), "{text}");
     assert!(text.contains("\ncopying data: 25% (1 MiB of 4 MiB)\n"), "{text}");
     assert!(text.ends_with("\nvolume broken has failed: the journal's sync failed\n"), "{text}");
 }

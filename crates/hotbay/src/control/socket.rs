@@ -38,8 +38,10 @@ impl Drop for SocketFile {
 /// # Errors
 /// Where another daemon answers at the path, or something else than a socket is there, or the system refuses.
 pub(super) fn listen(path: &Path) -> Result<(SocketFile, UnixListener), Failure> {
-    let cannot =
-        |error: io::Error| Failure::new(format!("cannot listen on {}: {error}", path.display()));
+    let cannot = |error: io::Error| {
+        Failure::new(format!("cannot listen on {}: {error}", path.display()))
+            .with_hint("name a socket that you may make with --control PATH")
+    };
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let directory = directory.unwrap_or(Path::new("."));
     create_private(directory).map_err(|error| {

@@ -15,6 +15,7 @@ use super::disk::Disk;
 use crate::assemble::{self, VolumeExports};
 use crate::config::{BayCount, ConfigFile, Environment, Overrides, resolve};
 use crate::failure::Failure;
+use crate::records::StateDirectory;
 
 /// The demonstration's drive and its two clients.
 pub(super) struct Stage {
@@ -37,7 +38,7 @@ impl Stage {
             .tempdir()
             .map_err(|error| Failure::new(format!("cannot make a temporary directory: {error}")))?;
         let config = config(directory.path())?;
-        let drive = assemble::drive(&config).await?;
+        let drive = assemble::drive(&config, StateDirectory::take(&config.state)?).await?;
         let exports = Arc::new(VolumeExports(Arc::clone(&drive)));
         let server = Server::bind(&config.listen, exports, assemble::limits(&config))
             .await
