@@ -115,7 +115,7 @@ class Hotbay(Server):
             f'listen = ["{listen}"]\ncontrol = "{control}"\nstate = "{home / "state"}"\n'
             f'[[volume]]\nname = "a"\nmedium = "file:{image}"\nabsent_wait = "60s"\n'
             f'journal_limit = "{journal_mib}MiB"\nauto_insert = false\n')
-        self.binary, self.control = binary, control
+        self.binary, self.control, self.said = binary, control, ""
         address = Address("a", port=port) if port else Address("a", unix=unix)
         command = [binary, "serve", str(home / "hotbay.toml")]
         super().__init__(label, command, address, directory, {"HOTBAY_LOG": "warn"})
@@ -127,8 +127,9 @@ class Hotbay(Server):
                               stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=False)
         if done.returncode != 0:
             raise Failed(f"hotbay {' '.join(map(str, words))}: {done.stderr.strip()}")
+        seconds = time.perf_counter() - begin
         self.said = done.stdout
-        return time.perf_counter() - begin
+        return seconds
 
     def state(self):
         self.run("status", "--json")
@@ -139,10 +140,9 @@ class Hotbay(Server):
             self.run("eject", "a")
 
     def insert(self):
-        """Puts the medium in; gives the seconds until the journal is replayed and let go of."""
-        if self.state() == "present":
-            return 0.0
-        return self.run("insert", "a") + self.run("wait", "a", "present", "--timeout", "240s")
+        """Puts the medium in, if it is not; gives the seconds until the journal is replayed and let go of."""
+        seconds = self.run("insert", "a") if self.state() == "absent" else 0.0
+        return seconds + self.run("wait", "a", "present", "--timeout", "240s")
 
     def empty_journal(self):
         """Absent, with nothing in the journal."""

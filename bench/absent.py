@@ -1,135 +1,20 @@
-"""What is measured: every row of the table, section by section.
+"""Rows without the medium, and on the way: the journal, a replay, a swap, and what clients feel of a change.
 
-A section starts the servers of its rows, and ends them. Where a row compares states of hotbay (absent, a replay, a
-swap) the peers are whatever does the same work without its promises.
+The peers are whatever does the same work without the promises: hotbay with its medium, nbdkit that keeps writes aside
+(its cow filter), a bare loop of appends and syncs, dd, nbdcopy.
 """
 
 import contextlib
-import dataclasses
 import functools
-import os
-import socket
-import time
 
 import loads
 from loads import Work
 from nbd_client import Session
-from peers import Failed, Hotbay, Server, free_port, nbdkit, qemu_nbd
+from peers import Hotbay, nbdkit
 from report import Contestant, Row
 
-UNIX, TCP = "Unix", "TCP"
-
-WARM = [
-    ("4k read QD1", Work("randread", "4k", 1), "rate", "the wake-up of the other core"),
-    ("4k write QD1", Work("randwrite", "4k", 1), "rate", "the wake-up of the other core"),
-    ("4k read QD32", Work("randread", "4k", 32), "cpu_us", "fio's core: compare CPU"),
-    ("4k write QD32", Work("randwrite", "4k", 32), "cpu_us", "fio's core: compare CPU"),
-    ("1M read QD4", Work("read", "1M", 4), "rate", "copies in memory"),
-    ("1M write QD4", Work("write", "1M", 4), "rate", "copies in memory"),
-    ("4 sessions, 4k read QD8", Work("randread", "4k", 8, 4), "rate", "both cores, shared with fio"),
-    ("4 sessions, 4k write QD8", Work("randwrite", "4k", 8, 4), "rate", "both cores, shared with fio"),
-]
-COLD = Work("randread", "4k", 32, repeats=False)
 PAUSE_LOAD = Work("randwrite", "4k", 8)
 PAUSE_TARGET_MS = 10.0
-IDLE_SESSIONS = 1000
-
-
-@dataclasses.dataclass
-class Scale:
-    """How long, how often, how large."""
-
-    rounds: int
-    seconds: float
-    warm_seconds: float
-    image_mib: int
-    copy_mib: int
-
-    @property
-    def copy_rounds(self):
-        return min(self.rounds, 3)
-
-    @property
-    def copied(self):
-        return f"{self.copy_mib // 1024} GiB" if self.copy_mib >= 1024 else f"{self.copy_mib} MiB"
-
-
-@dataclasses.dataclass
-class Bench:
-    """Where it runs, with what, and the rows that come out."""
-
-    hotbay: str
-    memory: object
-    disk: object
-    scale: Scale
-    report: object
-
-    def wants(self, *names):
-        return any(self.report.wants(name) for name in names)
-
-    def measure(self, row):
-        if self.wants(row.name):
-            self.report.measure(row)
-
-    def image(self, directory, name, mib=None):
-        return loads.image(directory / f"{name}.img", mib or self.scale.image_mib)
-
-    def served(self, server, work, **how):
-        return functools.partial(loads.served, server, work, self.scale.seconds, self.scale.warm_seconds, **how)
-
-
-def run(bench):
-    for section in (warm_unix, warm_tcp, cold, absent_writes, absent_reads, stable_writes, replay, swap, pauses, idle,
-                    start):
-        try:
-            section(bench)
-        except Failed as failure:
-            bench.report.failures.append(f"{section.__name__.replace('_', ' ')}: {failure}")
-
-
-@contextlib.contextmanager
-def three(bench, directory, sessions=8, tcp=False, mib=None):
-    """hotbay, nbdkit and qemu-nbd, each with an image of its own; the images are gone afterwards."""
-    with contextlib.ExitStack() as stack:
-        images = []
-        for name in ("hotbay", "nbdkit", "qemu"):
-            images.append(bench.image(directory, name, mib))
-            stack.callback(images[-1].unlink, missing_ok=True)
-        ports = [free_port() if tcp else None for _ in images]
-        servers = (Hotbay(bench.hotbay, images[0], bench.disk, port=ports[0]),
-                   nbdkit(images[1], bench.disk, port=ports[1]),
-                   qemu_nbd(images[2], bench.disk, port=ports[2], sessions=sessions))
-        yield [stack.enter_context(server) for server in servers]
-
-
-def warm_unix(bench):
-    warm(bench, UNIX)
-
-
-def warm_tcp(bench):
-    warm(bench, TCP)
-
-
-def warm(bench, transport):
-    names = [f"{name}, {transport}" for name, *_ in WARM]
-    if not bench.wants(*names):
-        return
-    with three(bench, bench.memory, tcp=transport == TCP) as servers:
-        for name, (_, work, judge, bound) in zip(names, WARM, strict=True):
-            contestants = [Contestant(s.label, bench.served(s, work)) for s in servers]
-            bench.measure(Row(name, work.unit, contestants, judge, f"{bound}; image on tmpfs", bench.scale.rounds))
-
-
-def cold(bench):
-    name = "cold 4k read QD32, disk"
-    if not bench.wants(name):
-        return
-    with three(bench, bench.disk) as servers:
-        contestants = []
-        for server, image in zip(servers, ("hotbay", "nbdkit", "qemu"), strict=True):
-            drop = functools.partial(loads.drop_from_cache, bench.disk / f"{image}.img")
-            contestants.append(Contestant(server.label, bench.served(server, COLD, prepare=drop)))
-        bench.measure(Row(name, COLD.unit, contestants, "rate", "the disk", bench.scale.rounds))
 
 
 @contextlib.contextmanager
@@ -285,57 +170,4 @@ def pauses(bench):
         image.unlink(missing_ok=True)
 
 
-def idle(bench):
-    names = ("idle, RSS", f"{IDLE_SESSIONS} idle sessions, RSS")
-    if not bench.wants(*names):
-        return
-    with three(bench, bench.memory, sessions=IDLE_SESSIONS + 24) as servers:
-        for name, count in zip(names, (0, IDLE_SESSIONS), strict=True):
-            contestants = [Contestant(s.label, functools.partial(with_sessions, s, count)) for s in servers]
-            bench.measure(Row(name, "", contestants, "rss_mib", "", 1))
-
-
-def with_sessions(server, count):
-    with contextlib.ExitStack() as stack:
-        for _ in range(count):
-            stack.enter_context(Session(server.address))
-        time.sleep(0.2)
-        return {"rss_mib": server.rss_mib()}
-
-
-def start(bench):
-    plain = "start, no journal"
-    full = {Server.stop: f"start with a full {bench.scale.copied} journal, disk",
-            Server.kill: f"start with a full {bench.scale.copied} journal after kill -9, disk"}
-    if bench.wants(plain):
-        with three(bench, bench.memory) as servers:
-            contestants = [Contestant(s.label, functools.partial(restarted, s)) for s in servers]
-            bench.measure(Row(plain, "", contestants, "start_ms", "", bench.scale.rounds))
-    if not bench.wants(*full.values()):
-        return
-    medium = bench.image(bench.disk, "medium", bench.scale.copy_mib)
-    with Hotbay(bench.hotbay, medium, bench.disk, journal_mib=2 * bench.scale.copy_mib + 512) as hotbay:
-        hotbay.eject()
-        loads.fill(hotbay, pattern="randwrite", block="4k")
-        for end, name in full.items():
-            contestants = [Contestant("hotbay", functools.partial(restarted, hotbay, end))]
-            bench.measure(Row(name, "", contestants, "start_ms", "reading the journal from the disk",
-                              bench.scale.copy_rounds))
-    medium.unlink()
-
-
-def restarted(server, end=Server.stop):
-    end(server)
-    if server.address.unix and os.path.exists(server.address.unix):
-        remove_stale(server.address.unix)
-    seconds = server.start()
-    return {"start_ms": seconds * 1e3, "rss_mib": server.rss_mib()}
-
-
-def remove_stale(path):
-    """A socket file nobody listens on: nbdkit does not start over one."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except OSError:
-            os.unlink(path)
+SECTIONS = (absent_writes, absent_reads, stable_writes, replay, swap, pauses)

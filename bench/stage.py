@@ -1,0 +1,74 @@
+"""Where the rows are measured: the directories, the scale, and the three servers side by side."""
+
+import contextlib
+import dataclasses
+import functools
+
+import loads
+from peers import Failed, Hotbay, free_port, nbdkit, qemu_nbd
+
+
+@dataclasses.dataclass
+class Scale:
+    """How long, how often, how large."""
+
+    rounds: int
+    seconds: float
+    warm_seconds: float
+    image_mib: int
+    copy_mib: int
+
+    @property
+    def copy_rounds(self):
+        return min(self.rounds, 3)
+
+    @property
+    def copied(self):
+        return f"{self.copy_mib // 1024} GiB" if self.copy_mib >= 1024 else f"{self.copy_mib} MiB"
+
+
+@dataclasses.dataclass
+class Bench:
+    """Where it runs, with what, and the rows that come out."""
+
+    hotbay: str
+    memory: object
+    disk: object
+    scale: Scale
+    report: object
+
+    def wants(self, *names):
+        return any(self.report.wants(name) for name in names)
+
+    def run(self, sections):
+        """Every section; one that fails is reported, and the next one comes."""
+        for section in sections:
+            try:
+                section(self)
+            except Failed as failure:
+                self.report.failures.append(f"{section.__name__.replace('_', ' ')}: {failure}")
+
+    def measure(self, row):
+        if self.wants(row.name):
+            self.report.measure(row)
+
+    def image(self, directory, name, mib=None):
+        return loads.image(directory / f"{name}.img", mib or self.scale.image_mib)
+
+    def served(self, server, work, **how):
+        return functools.partial(loads.served, server, work, self.scale.seconds, self.scale.warm_seconds, **how)
+
+
+@contextlib.contextmanager
+def three(bench, directory, sessions=8, tcp=False, mib=None):
+    """hotbay, nbdkit and qemu-nbd, each with an image of its own; the images are gone afterwards."""
+    with contextlib.ExitStack() as stack:
+        images = []
+        for name in ("hotbay", "nbdkit", "qemu"):
+            images.append(bench.image(directory, name, mib))
+            stack.callback(images[-1].unlink, missing_ok=True)
+        ports = [free_port() if tcp else None for _ in images]
+        servers = (Hotbay(bench.hotbay, images[0], bench.disk, port=ports[0]),
+                   nbdkit(images[1], bench.disk, port=ports[1]),
+                   qemu_nbd(images[2], bench.disk, port=ports[2], sessions=sessions))
+        yield [stack.enter_context(server) for server in servers]
