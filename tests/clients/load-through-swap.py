@@ -20,6 +20,7 @@ retained_limit = "4MiB"
 MOVES = 31
 
 with Daemon(CONFIG, together(*(blank(f"{n}.img", 16) for n in range(3)))) as daemon:
+    daemon.run("wait", "a", "present")
     load = Load(daemon.uri("a"), SEED).start()
     for number in range(1, MOVES + 1):
         load.go_on(150)

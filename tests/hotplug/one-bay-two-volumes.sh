@@ -6,7 +6,7 @@ source "$(dirname "$0")/lib.sh"
 blank a.img 16M
 blank b.img 16M
 start_hotbay --bays 1 --volume a=a.img --volume b=b.img
-is "a" "$(state a)" present
+becomes a present
 is "b" "$(state b)" absent
 
 fill a 0xaa 0 4M

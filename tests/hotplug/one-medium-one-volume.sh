@@ -7,6 +7,7 @@ blank b.img 16M
 ln -s a.img soft.img
 ln a.img hard.img
 start_hotbay --bays 2 --volume a=a.img --volume b=b.img
+becomes a present
 hotbay eject b
 for name in a.img soft.img hard.img ./../"${dir##*/}"/a.img; do
     refused hotbay insert b "$name"

@@ -7,6 +7,7 @@ blank old.img 16M
 blank new.img 16M
 qemu-io -f raw -c 'write -P 0x77 0 16M' new.img >/dev/null
 start_hotbay --volume a=old.img
+becomes a present
 fill a 0x11 0 16M
 
 coproc client { exec nbdsh -u "$(uri a)" -c '

@@ -5,6 +5,7 @@ source "$(dirname "$0")/lib.sh"
 blank old.img 32M
 blank new.img 32M
 start_hotbay --volume a=old.img
+becomes a present
 fill a 0x11 0 32M
 keep_writing a
 writes 100
