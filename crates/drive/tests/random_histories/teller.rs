@@ -274,6 +274,8 @@ impl<'h> Teller<'h> {
             disk.forget_scripts();
             disk.plug();
         }
+        // A sync that nobody waited for may just have found out.
+        self.until_no_handle_is_dead()?;
         for place in 0..2 {
             let step = Step { volume: place, clients: Vec::new(), deed: Deed::Nothing, late: 0 };
             self.process().run(async |drive| bring_in(&drive, place).await)?;
