@@ -72,7 +72,10 @@ struct Completed {
     retained: RetainedWrites,
     dirty: Option<RangeSet<u64>>,
     fenced: bool,
+    /// Whether the identifying blocks were changed since the last sync began.
     identity_touched: bool,
+    /// Whether they were before that, and the sync has not succeeded yet.
+    identity_syncing: bool,
     busy: bool,
 }
 
@@ -111,6 +114,7 @@ impl Attachment {
             dirty: None,
             fenced: false,
             identity_touched: false,
+            identity_syncing: false,
             busy: false,
         };
         Self {
@@ -202,14 +206,16 @@ impl Attachment {
 
     /// The point up to which a sync that begins after this covers what was completed.
     pub(crate) fn mark(&self) -> Mark {
-        self.completed.lock().retained.mark()
+        let mut completed = self.completed.lock();
+        completed.identity_syncing |= std::mem::take(&mut completed.identity_touched);
+        completed.retained.mark()
     }
 
     /// Lets go of what a successful sync covers. Says whether the identifying blocks may have been among it.
     pub(crate) fn release(&self, mark: Mark) -> bool {
         let mut completed = self.completed.lock();
         completed.retained.release(mark);
-        std::mem::take(&mut completed.identity_touched)
+        std::mem::take(&mut completed.identity_syncing)
     }
 
     /// Ends the stay as a loss: takes out what must go to the journal, in order, and whether it touches what
@@ -219,7 +225,9 @@ impl Attachment {
         let mut completed = self.completed.lock();
         completed.fenced = true;
         self.fenced.store(true, SeqCst);
-        let touched = completed.identity_touched || completed.retained.touches(IDENTIFYING);
+        let touched = completed.identity_touched
+            || completed.identity_syncing
+            || completed.retained.touches(IDENTIFYING);
         let retained = std::mem::replace(&mut completed.retained, RetainedWrites::new(0));
         drop(completed);
         self.left.notify_waiters();

@@ -47,13 +47,14 @@ pub(crate) struct Copier {
 }
 
 impl Copier {
-    /// Copies the whole and then what changed meanwhile, until little is left; then syncs the target.
+    /// Copies the whole and then what changed meanwhile, and syncs that, until little is left: neither to copy nor to sync.
     pub(crate) async fn copy_while_clients_go_on(&self) -> Result<(), CopyError> {
         let whole = Extent::between(0, self.target.info().size_bytes);
         let mut progress = Progress { done_bytes: 0, total_bytes: whole.length() };
         let mut extents = vec![whole];
         for _ in 0..PASSES {
             self.copy_extents(&extents, Some(&mut progress)).await?;
+            self.sync_target().await?;
             extents = self.source.take_dirty();
             let left: u64 = extents.iter().map(|extent| extent.length()).sum();
             progress.total_bytes = progress.done_bytes + left;
@@ -61,8 +62,7 @@ impl Copier {
                 break;
             }
         }
-        self.copy_extents(&extents, Some(&mut progress)).await?;
-        self.sync_target().await
+        self.copy_extents(&extents, Some(&mut progress)).await
     }
 
     /// Copies what is dirty still and syncs the target; for when the source's gate is closed and drained.

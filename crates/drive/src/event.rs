@@ -26,8 +26,6 @@ pub enum EventKind {
     Lost,
     /// A request waits for the medium.
     PleaseInsert,
-    /// Nobody waits for the medium any more.
-    NobodyWaits,
     /// A medium was refused at the bay.
     Refused,
     /// A live copy to another medium began.
@@ -61,7 +59,6 @@ impl EventKind {
             Self::Pulled => "pulled",
             Self::Lost => "lost",
             Self::PleaseInsert => "please-insert",
-            Self::NobodyWaits => "nobody-waits",
             Self::Refused => "refused",
             Self::CopyStarted => "copy-started",
             Self::Switched => "switched",
@@ -72,6 +69,23 @@ impl EventKind {
             Self::JournalCut => "journal-cut",
             Self::Failed => "failed",
             Self::Warning => "warning",
+        }
+    }
+}
+
+impl EventKind {
+    /// Writes it to the log, as loud as it deserves.
+    fn log(self, volume: &str, text: &str) {
+        let kind = self.name();
+        match self {
+            Self::Failed => tracing::error!(volume, kind, "{text}"),
+            Self::Lost
+            | Self::CopyFailed
+            | Self::JournalWatermark
+            | Self::JournalFull
+            | Self::JournalCut
+            | Self::Warning => tracing::warn!(volume, kind, "{text}"),
+            _ => tracing::info!(volume, kind, "{text}"),
         }
     }
 }
@@ -111,7 +125,7 @@ impl Default for EventLog {
 impl EventLog {
     pub(crate) fn record(&self, volume: &str, kind: EventKind, text: impl Into<String>) {
         let text = text.into();
-        tracing::info!(volume, kind = kind.name(), "{text}");
+        kind.log(volume, &text);
         let mut history = self.0.history.lock();
         let sequence = *self.0.newest.borrow() + 1;
         let event =

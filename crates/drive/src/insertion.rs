@@ -61,7 +61,7 @@ impl Volume {
         let attachment = self.attach(&mut stay, opened, place);
         let path = self.journal_path(Some(Arc::clone(&attachment)));
         self.set_route(State::Replaying, path);
-        self.event(EventKind::Inserted, format!("{name} is in"));
+        self.event(EventKind::Inserted, format!("{} is in", attachment.medium.name()));
         replay::begin(self, attachment);
         Ok(())
     }

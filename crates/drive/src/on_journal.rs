@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hotbay_block::{Durability, Error, ErrorKind, Extent, Payload, Reply, Request, Result};
 use hotbay_journal::{Change, Content, Piece};
+use tokio::time::sleep;
 
 use crate::attachment::Attachment;
 use crate::event::EventKind;
@@ -32,9 +33,19 @@ pub(crate) async fn execute(
         Request::Read { extent, .. } => read(volume, under, *extent, request).await,
         Request::Cache { .. } => Outcome::Answer(Ok(Reply::Done)),
         Request::Write { .. } | Request::Zero { .. } | Request::Trim { .. } | Request::Flush => {
+            hold_back(volume, &request).await;
             let Some(_passage) = Passage::through(gate) else { return Outcome::Moved(request) };
             change_or_flush(volume, request).await
         }
+    }
+}
+
+/// Slows a change down where a replay would not come to its end otherwise. Outside the gate, so that the replay's last
+/// pass waits for nobody who only waits.
+async fn hold_back(volume: &Volume, request: &Request) {
+    let pause = volume.hold_back();
+    if request.is_change() && !pause.is_zero() {
+        sleep(pause).await;
     }
 }
 

@@ -9,6 +9,7 @@
 //! an extent twice does no harm, because while it is in the journal the medium under it is not written by anyone else.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -45,7 +46,13 @@ const LAST_PASS_BYTES: u64 = 1 << 20;
 const ROOM_RETRY: Duration = Duration::from_secs(1);
 
 /// After so many passes the last one comes, whatever is left, since the clients write faster than the medium.
-const PASSES: usize = 12;
+const PASSES: u32 = 12;
+
+/// The passes after which clients are slowed down, since they write as fast as the medium takes it.
+const PASSES_AT_FULL_SPEED: u32 = 3;
+
+/// The longest that a change is held back for that.
+const HOLD_BACK_MAX: Duration = Duration::from_millis(64);
 
 /// Why a replay ended early.
 #[derive(Debug)]
@@ -69,14 +76,32 @@ pub(crate) fn begin(volume: &Arc<Volume>, attachment: Arc<Attachment>) {
     let volume = Arc::clone(volume);
     tokio::spawn(async move {
         let replay = Replay { volume: &volume, attachment: &attachment };
-        loop {
+        let ended = loop {
             match replay.run().await {
-                Ok(()) => return,
                 Err(Interrupted::Left) if replay.was_only_held_up().await => {}
-                Err(interrupted) => return replay.give_up(interrupted),
+                ended => break ended,
             }
+        };
+        volume.replay_passes.store(0, SeqCst);
+        if let Err(interrupted) = ended {
+            replay.give_up(interrupted);
         }
     });
+}
+
+impl Volume {
+    /// How long a change is to be held back on its way to the journal, so that a replay comes to its end: not at all
+    /// in the first passes, then twice as long with each.
+    pub(crate) fn hold_back(&self) -> Duration {
+        held_back_after(self.replay_passes.load(SeqCst))
+    }
+}
+
+fn held_back_after(passes: u32) -> Duration {
+    match passes.saturating_sub(PASSES_AT_FULL_SPEED) {
+        0 => Duration::ZERO,
+        slow => HOLD_BACK_MAX.min(Duration::from_millis(1 << slow.min(10))),
+    }
 }
 
 struct Replay<'a> {
@@ -98,6 +123,7 @@ impl Replay<'_> {
         let log = self.volume.log();
         let mut passes = 0;
         loop {
+            self.volume.replay_passes.store(passes, SeqCst);
             let is_behind = passes < PASSES && log.usage().live_bytes > LAST_PASS_BYTES;
             let step = match passes == 0 || is_behind {
                 true => self.pass().await.map(|()| Switched::NotYet),
@@ -249,8 +275,10 @@ impl Replay<'_> {
         self.volume.set_progress(None);
         self.volume.set_route(State::Present, Path::Medium(Arc::clone(self.attachment)));
         self.volume.update_record_or_warn(|record| record.identity_unsettled = false).await;
-        self.volume
-            .event(EventKind::Present, format!("{} has everything", self.attachment.medium.name()));
+        self.volume.event(
+            EventKind::Present,
+            format!("{} has everything that was written", self.attachment.medium.name()),
+        );
         Ok(Switched::Yes)
     }
 
@@ -354,5 +382,11 @@ mod tests {
                 assert_eq!(data.len() as u64, extent.length());
             }
         }
+    }
+
+    #[test]
+    fn who_writes_faster_than_the_medium_is_held_back_more_with_each_pass() {
+        let pauses = [0, 1, 3, 4, 5, 8, 9, 12].map(|passes| held_back_after(passes).as_millis());
+        assert_eq!(pauses, [0, 0, 0, 2, 4, 32, 64, 64]);
     }
 }

@@ -65,7 +65,9 @@ impl Volume {
                     None,
                     Some((
                         EventKind::Failed,
-                        format!("its journal cannot be used and is left as it is: {why}"),
+                        format!(
+                            "the volume has failed: its journal cannot be used and is left as it is: {why}"
+                        ),
                     )),
                 )
             }
@@ -80,7 +82,9 @@ impl Volume {
             contents: watch::Sender::new(0),
             stay: Mutex::new(Stay::default()),
             record: Mutex::new(record),
+            record_is_unsaved: false.into(),
             reclaim_is_running: false.into(),
+            replay_passes: 0.into(),
             waiting: 0.into(),
             waiting_for_medium: 0.into(),
             notes: parking_lot::Mutex::new(notes),
@@ -118,7 +122,7 @@ async fn size_of_new_volume(
 ) -> Result<u64, Refusal> {
     let (name, medium) = (&settings.name, &settings.medium);
     let opened = around.source.open(medium, name).await.map_err(|error| {
-        Refusal::new(format!("cannot open {medium} for volume {name}: {}", error.with_sources()))
+        Refusal::new(format!("volume {name}: {}", error.with_sources()))
             .hint("a volume's first medium tells its size; '?create=64MiB' behind a file's path makes one")
     })?;
     match opened.info().size_bytes {

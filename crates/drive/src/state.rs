@@ -105,7 +105,7 @@ pub const fn answer(state: State, trigger: Trigger) -> Answer {
         }
         (Failed, T::Insert | T::Eject | T::Pull | T::Copy | T::Exchange) => Refuse(
             "its journal has failed, and nothing may be written past it",
-            "see 'hotbay events' for the reason; the journal is kept as it is",
+            "'hotbay status' has the reason, docs/states.md what to do; the journal is kept as it is",
         ),
         (_, T::JournalFailed) => Go(Failed),
 
@@ -114,7 +114,7 @@ pub const fn answer(state: State, trigger: Trigger) -> Answer {
         (Absent, T::Loss | T::ReplayDone | T::CopyDone | T::CopyFailed) => Ignore,
         (Absent, T::Copy) => Refuse(
             "its medium is away, so there is nothing to copy from",
-            "bring the medium back with 'hotbay insert' first; for another content, swap --as-is",
+            "bring the medium back with 'hotbay insert' first; for another content: 'hotbay swap VOLUME MEDIUM --as-is'",
         ),
         (Absent, T::Exchange) => Go(Present),
 

@@ -97,8 +97,10 @@ impl Copier {
         self.volume.set_progress(None);
         self.volume.set_route(State::Present, Path::Medium(attachment));
         let (source, volume) = (self.source.medium.name(), &self.volume);
-        volume
-            .event(EventKind::Switched, format!("it is on {name} now; {source} may be taken away"));
+        volume.event(
+            EventKind::Switched,
+            format!("the volume is on {name} now; {source} may be taken away"),
+        );
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 //! the gate, drain it (not on a loss: there the fence does it), do what must be true in the next state, set the route.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use hotbay_journal::Storage;
@@ -50,7 +50,11 @@ pub struct Volume {
     pub(crate) stay: tokio::sync::Mutex<Stay>,
     /// What is on stable storage about the volume. Its holder waits for nothing but its being saved.
     pub(crate) record: tokio::sync::Mutex<VolumeRecord>,
+    /// Whether the record is newer than what is on stable storage, because it could not be saved.
+    pub(crate) record_is_unsaved: AtomicBool,
     pub(crate) reclaim_is_running: AtomicBool,
+    /// The passes of the replay that is under way; 0 where there is none.
+    pub(crate) replay_passes: AtomicU32,
     pub(crate) waiting: AtomicU64,
     pub(crate) waiting_for_medium: AtomicU64,
     pub(crate) notes: Mutex<Notes>,
@@ -251,10 +255,11 @@ impl Volume {
         let mut record = self.record.lock().await;
         let mut next = record.clone();
         change(&mut next);
-        if next == *record {
+        if next == *record && !self.record_is_unsaved.load(SeqCst) {
             return Ok(());
         }
         save(&self.around, &next).await?;
+        self.record_is_unsaved.store(false, SeqCst);
         *record = next;
         Ok(())
     }
@@ -263,8 +268,14 @@ impl Volume {
     /// which is safe, since the journal is replayed in any case.
     pub(crate) async fn update_record_or_warn(&self, change: impl FnOnce(&mut VolumeRecord)) {
         let mut record = self.record.lock().await;
+        let before = record.clone();
         change(&mut record);
-        if let Err(refusal) = save(&self.around, &record).await {
+        if *record == before && !self.record_is_unsaved.load(SeqCst) {
+            return;
+        }
+        let saved = save(&self.around, &record).await;
+        self.record_is_unsaved.store(saved.is_err(), SeqCst);
+        if let Err(refusal) = saved {
             self.event(EventKind::Warning, refusal.to_string());
         }
     }
