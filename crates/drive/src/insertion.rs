@@ -17,6 +17,9 @@ use crate::volume::{Stay, Volume};
 /// How long an insert or an eject waits for I/O of an earlier attachment to end.
 pub(crate) const DEPARTURE_WAIT: Duration = Duration::from_secs(10);
 
+/// What to do where a medium cannot be the volume's own.
+const INSERT_THE_OWN: &str = "insert the volume's own medium";
+
 /// What is asked of a medium before it may take a volume's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Recognition {
@@ -46,7 +49,7 @@ impl Volume {
             None => self.usual_medium().await,
         };
         let opened = self.open_medium(&mut stay, &name).await?;
-        let identity = self.examine(opened.as_ref()).await?;
+        let identity = self.examine(opened.as_ref(), INSERT_THE_OWN).await?;
         if recognition == Recognition::TheSame {
             self.must_be_the_same(&name, &identity).await?;
         }
@@ -108,16 +111,18 @@ impl Volume {
         opened.map_err(|error| Refusal::new(error.with_sources()))
     }
 
-    /// Looks who a medium is, and whether it has the volume's size.
-    pub(crate) async fn examine(&self, medium: &dyn Medium) -> Result<Identity, Refusal> {
+    /// Looks who a medium is, and whether it has the volume's size; `hint` says what to do where it has not.
+    pub(crate) async fn examine(
+        &self,
+        medium: &dyn Medium,
+        hint: &str,
+    ) -> Result<Identity, Refusal> {
         let (have, want) = (medium.info().size_bytes, self.route.load().size_bytes);
         if have != want {
             let (name, volume) = (medium.name(), self.name());
             let why = format!("{name} has {have} bytes, volume {volume} has {want}");
             self.event(EventKind::Refused, why.clone());
-            return Err(
-                Refusal::new(why).hint("nothing was written to it; insert the volume's own medium")
-            );
+            return Err(Refusal::new(why).hint(format!("nothing was written to it; {hint}")));
         }
         medium.identify().await.map_err(|error| Refusal::new(error.with_sources()))
     }

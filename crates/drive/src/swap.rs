@@ -38,7 +38,7 @@ impl Volume {
         self.next_state(Trigger::Copy)?;
         let opened = self.around.source.open(medium, self.name()).await;
         let target = opened.map_err(|error| Refusal::new(error.with_sources()))?;
-        self.examine(target.as_ref()).await?;
+        self.examine(target.as_ref(), "a swap needs a medium of the volume's size").await?;
         let Some(source) = self.current_attachment() else {
             return Err(Refusal::new("no medium is in"));
         };

@@ -108,7 +108,7 @@ impl Handler {
             sessions: u32::try_from(self.sessions.of_export(volume.name())).unwrap_or(u32::MAX),
             name: status.name,
             state: status.state.into(),
-            medium: status.medium,
+            medium: status.medium.as_deref().map(without_create),
             bay: status.bay.map(|bay| u32::try_from(bay + 1).unwrap_or(u32::MAX)),
             attachment: status.attachment,
             size_bytes: status.size_bytes,
@@ -127,6 +127,14 @@ impl Handler {
                 total_bytes: progress.total_bytes,
             }),
         }
+    }
+}
+
+/// A medium's name without the wish to create it where there is none.
+pub(crate) fn without_create(medium: &str) -> String {
+    match medium.parse() {
+        Ok(MediumSpec::File { path, .. }) => MediumSpec::File { path, create: None }.to_string(),
+        _ => medium.to_owned(),
     }
 }
 

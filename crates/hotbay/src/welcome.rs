@@ -8,6 +8,7 @@ use hotbay_media::ByteSize;
 use hotbay_server::ListenAddress;
 
 use crate::config::Config;
+use crate::handler::without_create;
 use crate::logging::is_journald;
 
 /// The lines for a person who has just started the daemon.
@@ -15,7 +16,7 @@ pub(crate) fn welcome(config: &Config, drive: &Drive, addresses: &[ListenAddress
     let mut text = format!("drive {} is ready\n", config.name);
     for volume in drive.status().volumes {
         let size = ByteSize(volume.size_bytes);
-        let medium = volume.medium.unwrap_or_default();
+        let medium = volume.medium.as_deref().map(without_create).unwrap_or_default();
         let place = match volume.state {
             State::Present | State::Replaying | State::Copying => format!("on {medium}"),
             State::Absent => format!("its medium {medium} is away, the journal takes its writes"),

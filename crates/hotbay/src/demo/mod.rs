@@ -30,7 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// The chunks that are written and synced before anything happens.
 const FILLED: std::ops::Range<u64> = 0..256;
 /// The chunks that are being written when the stick is pulled.
-const BUSY: std::ops::Range<u64> = 64..192;
+const BUSY: std::ops::Range<u64> = 64..448;
 /// A chunk that only the medium has while it is away.
 const COLD: u64 = 10;
 /// What is written to both volumes while they share the bay.
@@ -82,7 +82,7 @@ async fn pulled_in_mid_write(stage: &Stage, timeline: &Timeline) -> Result<(), F
         let usb = Arc::clone(usb);
         tokio::spawn(async move { usb.write(BUSY, 2).await })
     };
-    usb.until_written(before + (BUSY.end - BUSY.start) / 2).await;
+    usb.until_written(before + (BUSY.end - BUSY.start) / 4).await;
     stage.drive.pull("usb").await?;
     let unsynced = (usb.written() - before) * CHUNK_BYTES;
     stage.forget_what_was_not_synced(usb, &remembered)?;
