@@ -48,7 +48,8 @@ pub(crate) struct Copier {
 
 impl Copier {
     /// Copies the whole and then what changed meanwhile, and syncs that, until little is left: neither to copy nor to sync.
-    pub(crate) async fn copy_while_clients_go_on(&self) -> Result<(), CopyError> {
+    /// Gives what is left for [`copy_the_rest`](Self::copy_the_rest).
+    pub(crate) async fn copy_while_clients_go_on(&self) -> Result<Vec<Extent>, CopyError> {
         let whole = Extent::between(0, self.target.info().size_bytes);
         let mut progress = Progress { done_bytes: 0, total_bytes: whole.length() };
         let mut extents = vec![whole];
@@ -62,12 +63,14 @@ impl Copier {
                 break;
             }
         }
-        self.copy_extents(&extents, Some(&mut progress)).await
+        Ok(extents)
     }
 
-    /// Copies what is dirty still and syncs the target; for when the source's gate is closed and drained.
-    pub(crate) async fn copy_the_rest(&self) -> Result<(), CopyError> {
-        self.copy_extents(&self.source.take_dirty(), None).await?;
+    /// Copies what was left and what has become dirty since, and syncs the target; for when the source's gate is closed
+    /// and drained.
+    pub(crate) async fn copy_the_rest(&self, mut left: Vec<Extent>) -> Result<(), CopyError> {
+        left.extend(self.source.take_dirty());
+        self.copy_extents(&left, None).await?;
         self.sync_target().await
     }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use hotbay_block::{Error, ErrorKind, Identity};
+use hotbay_block::{Error, ErrorKind, Extent, Identity};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -65,9 +65,10 @@ impl Copier {
         if self.is_left() {
             return Err(self.left());
         }
-        if let Err(error) = copied {
-            return Err(self.give_up(error));
-        }
+        let left = match copied {
+            Ok(left) => left,
+            Err(error) => return Err(self.give_up(error)),
+        };
         if let Err(refusal) = self.volume.drain(&self.source).await {
             let error = Error::new(ErrorKind::Medium, refusal.to_string());
             return Err(self.give_up(CopyError::Source(error)));
@@ -76,7 +77,7 @@ impl Copier {
         if self.is_left() {
             return Err(self.left());
         }
-        let identity = match self.complete_target().await {
+        let identity = match self.complete_target(left).await {
             Ok(identity) => identity,
             Err(error) => return Err(self.give_up(error)),
         };
@@ -105,9 +106,9 @@ impl Copier {
     }
 
     /// Brings the target what it does not have yet, with the gate closed: for a bounded time, since clients wait.
-    async fn complete_target(&self) -> Result<Identity, CopyError> {
+    async fn complete_target(&self, left: Vec<Extent>) -> Result<Identity, CopyError> {
         let complete = async {
-            self.copy_the_rest().await?;
+            self.copy_the_rest(left).await?;
             self.target.identify().await.map_err(CopyError::Target)
         };
         let wait = self.volume.settings.pause_max();
