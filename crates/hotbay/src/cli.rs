@@ -66,6 +66,8 @@ pub(crate) enum Command {
     Wait(WaitArgs),
     /// Show what happened
     Events(EventsArgs),
+    /// Look into the journals of volumes, with or without a daemon
+    Journal(JournalArgs),
     /// Check a configuration file and show what a daemon would make of it
     CheckConfig(CheckConfigArgs),
     /// Show the whole story in a minute, on this machine, no root needed
@@ -240,6 +242,93 @@ pub(crate) struct EventsArgs {
     pub(crate) json: bool,
 }
 
+/// `journal`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Nothing is locked and nothing of the journal is changed, so a daemon may use it meanwhile.
+
+Examples:
+  hotbay journal list
+  hotbay journal verify usb && echo 'every record is whole'
+  hotbay journal export usb copy-of-the-stick.img --onto")]
+pub(crate) struct JournalArgs {
+    /// The state directory [default: that of `hotbay serve`; name it where a configuration file names another]
+    #[arg(long, env = "HOTBAY_STATE", value_name = "DIR", hide_env_values = true, global = true)]
+    pub(crate) state: Option<PathBuf>,
+
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: JournalCommand,
+}
+
+/// What to do with journals.
+#[derive(Debug, Subcommand)]
+pub(crate) enum JournalCommand {
+    /// List the journals: how much each holds, and whether it is whole
+    List(JournalListArgs),
+    /// Show the segments of one, and its extents or records
+    Show(JournalShowArgs),
+    /// Read and check every record; exit status 1 where one is damaged
+    Verify(JournalVerifyArgs),
+    /// Write what one holds to a file; of a damaged one what is whole
+    Export(JournalExportArgs),
+}
+
+/// `journal list`.
+#[derive(Debug, Args)]
+pub(crate) struct JournalListArgs {
+    /// One line of JSON, for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `journal show`.
+#[derive(Debug, Args)]
+pub(crate) struct JournalShowArgs {
+    /// Whose journal
+    pub(crate) volume: Name,
+
+    /// Also which parts of the volume it holds
+    #[arg(long)]
+    pub(crate) extents: bool,
+
+    /// Also every record
+    #[arg(long)]
+    pub(crate) records: bool,
+
+    /// One line of JSON, for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `journal verify`.
+#[derive(Debug, Args)]
+pub(crate) struct JournalVerifyArgs {
+    /// Whose journal [default: each]
+    pub(crate) volume: Option<Name>,
+}
+
+/// `journal export`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A fresh FILE has the volume's size and is sparse: zeroes stand where the journal has nothing (`journal show --extents` \
+tells which parts it has). With --onto a copy of the medium, FILE is what the volume holds.
+
+Examples:
+  hotbay journal export usb what-the-stick-lacks.img
+  cp --sparse=always stick.img copy.img && hotbay journal export usb copy.img --onto")]
+pub(crate) struct JournalExportArgs {
+    /// Whose journal
+    pub(crate) volume: Name,
+
+    /// The file to create
+    pub(crate) file: PathBuf,
+
+    /// Write onto a file or a block device that is there, of the volume's size
+    #[arg(long)]
+    pub(crate) onto: bool,
+}
+
 /// `check-config`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -283,6 +372,10 @@ mod tests {
             "hotbay wait usb present --timeout 30s",
             "hotbay events --follow --json",
             "hotbay check-config h.toml",
+            "hotbay journal list --json",
+            "hotbay journal --state /s show usb --extents --records",
+            "hotbay journal verify",
+            "hotbay journal export usb f.img --onto --state /s",
             "hotbay demo",
         ] {
             assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());

@@ -36,6 +36,12 @@ impl Failure {
         Self { ending: Ending::TimedOut, ..Self::new(message) }
     }
 
+    /// What was being done, and why it failed, with all causes.
+    pub(crate) fn from_error(doing: &str, error: &dyn std::error::Error) -> Self {
+        let causes = std::iter::successors(Some(error), |error| error.source());
+        Self::new(causes.fold(doing.to_owned(), |line, cause| format!("{line}: {cause}")))
+    }
+
     /// Standard output could not be written.
     pub(crate) fn writing_output(error: &io::Error) -> Self {
         let failure = Self::new(format!("cannot write to standard output: {error}"));

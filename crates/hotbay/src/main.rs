@@ -53,6 +53,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Swap(arguments) => commands::swap::run(&daemon, arguments, &environment),
         Command::Wait(arguments) => commands::wait::run(&daemon, &arguments),
         Command::Events(arguments) => commands::events::run(&daemon, &arguments),
+        Command::Journal(arguments) => commands::journal::run(arguments, &environment),
         Command::CheckConfig(arguments) => commands::check_config::run(&arguments, &environment),
         Command::Demo => demo::run(),
     }

@@ -20,12 +20,68 @@ use uuid::Uuid;
 
 use crate::directory::create_private;
 use crate::failure::Failure;
+use crate::nearest::nearest;
 
+const VOLUMES: &str = "volumes";
 const RECORD: &str = "record.json";
 const JOURNAL: &str = "journal";
 
 /// The version of the record's layout. One that is newer is refused.
 const RECORD_FORMAT: u32 = 1;
+
+/// Where a volume's journal is, for those who only look.
+pub(crate) fn journal_directory(state: &Path, volume: &str) -> PathBuf {
+    volume_directory(state, volume).join(JOURNAL)
+}
+
+/// The volumes that a state directory knows, sorted, for those who only look.
+///
+/// # Errors
+/// Where there is no such directory, or it cannot be read.
+pub(crate) fn volumes(state: &Path) -> Result<Vec<String>, Failure> {
+    let directory = state.join(VOLUMES);
+    let read = names_in(&directory, |name| volume_directory(state, name).join(RECORD).exists());
+    read.map_err(|error| {
+        Failure::new(format!("cannot read the state directory {}: {error}", state.display()))
+            .with_hint("name the daemon's with --state DIR, and read it as the daemon's user")
+    })
+}
+
+/// Says whether a state directory knows a volume.
+///
+/// # Errors
+/// Where it does not; the hint tells the one that is probably meant.
+pub(crate) fn check_volume(state: &Path, volume: &str) -> Result<(), Failure> {
+    let known = volumes(state)?;
+    if known.iter().any(|name| name == volume) {
+        return Ok(());
+    }
+    let failure = Failure::new(format!("{} knows no volume {volume}", state.display()));
+    Err(match nearest(volume, known.iter().map(String::as_str)) {
+        Some(meant) => failure.with_hint(format!("did you mean {meant}?")),
+        None if known.is_empty() => {
+            failure.with_hint("it knows none; name another with --state DIR")
+        }
+        None => failure.with_hint(format!("it knows {}", known.join(", "))),
+    })
+}
+
+fn volume_directory(state: &Path, volume: &str) -> PathBuf {
+    state.join(VOLUMES).join(volume)
+}
+
+/// The names in a directory that fit, sorted.
+fn names_in(directory: &Path, fits: impl Fn(&str) -> bool) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if fits(&name) {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
 
 /// A state directory that is held by this process, until this is dropped.
 #[derive(Debug)]
@@ -123,16 +179,9 @@ impl StateDirectory {
     /// # Errors
     /// Those of the file system.
     pub(crate) fn others(&self, configured: &[&str]) -> io::Result<Vec<String>> {
-        let mut others = Vec::new();
-        for entry in fs::read_dir(self.path.join("volumes"))? {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if !configured.contains(&name.as_str()) && entry.path().join(RECORD).exists() {
-                others.push(name);
-            }
-        }
-        others.sort_unstable();
-        Ok(others)
+        names_in(&self.path.join(VOLUMES), |name| {
+            !configured.contains(&name) && self.volume(name).join(RECORD).exists()
+        })
     }
 
     fn damaged(&self, volume: &str, error: &serde_json::Error) -> Failure {
@@ -145,7 +194,7 @@ impl StateDirectory {
     }
 
     fn volume(&self, volume: &str) -> PathBuf {
-        self.path.join("volumes").join(volume)
+        volume_directory(&self.path, volume)
     }
 }
 

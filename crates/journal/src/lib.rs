@@ -41,7 +41,7 @@ pub use journal::{Journal, Settings};
 pub use reclaim::ReclaimProgress;
 pub use record::Kind;
 pub use recover::{Recovery, RecoveryOutcome};
-pub use salvage::salvage;
+pub use salvage::{is_still_there, salvage};
 pub use scan::{RecordReport, ScanReport, SegmentReport, SegmentStatus, Verdict, scan};
 pub use sequence::Sequence;
 pub use storage::{Access, SegmentFile, Storage};

@@ -1,11 +1,14 @@
 //! Getting out of a journal what is whole, even where it is damaged.
 
+use std::collections::BTreeSet;
+
 use crate::LiveExtent;
 use crate::error::ScanError;
 use crate::index::Index;
 use crate::read::content_of;
 use crate::recover::{open_segment, replayed_up_to, take_in};
-use crate::scan::{ScanReport, SegmentReport, SegmentStatus};
+use crate::scan::{ScanReport, SegmentReport, SegmentStatus, Verdict, records_from};
+use crate::segment::number_of;
 use crate::storage::{Access, Storage};
 
 /// What the whole records of a scanned journal hold, in ascending order of offsets; changes nothing.
@@ -16,18 +19,18 @@ use crate::storage::{Access, Storage};
 /// # Errors
 /// Where the storage cannot be read.
 pub fn salvage(storage: &dyn Storage, report: &ScanReport) -> Result<Vec<LiveExtent>, ScanError> {
-    let is_damaged = matches!(report.verdict, crate::Verdict::Damaged(_));
-    let counts = |segment: &&SegmentReport| match segment.status {
-        SegmentStatus::Needed => true,
-        SegmentStatus::BehindTheEnd => is_damaged && segment.header.is_some(),
-        SegmentStatus::Retired => false,
-    };
-    let chosen: Vec<&SegmentReport> = report.segments.iter().filter(counts).collect();
+    let is_damaged = matches!(report.verdict, Verdict::Damaged(_));
+    let chosen: Vec<&SegmentReport> = salvaged(report).collect();
     let replayed = replayed_up_to(&chosen);
     let mut index = Index::default();
     for report in chosen {
         let segment = open_segment(storage, report, Access::Read)?;
-        take_in(&mut index, report, segment, replayed);
+        let mut report = report.clone();
+        if let Some(header) = report.header.as_ref().filter(|_| is_damaged) {
+            let bytes = segment.file.view(0, segment.file.len());
+            report.records.extend(records_from(&bytes, report.end, header));
+        }
+        take_in(&mut index, &report, segment, replayed);
     }
     let live = index.iter().filter_map(|(offset, entry)| {
         let extent = hotbay_block::Extent::new(offset, entry.length())?;
@@ -35,4 +38,26 @@ pub fn salvage(storage: &dyn Storage, report: &ScanReport) -> Result<Vec<LiveExt
         Some(LiveExtent { extent, content, sequence: entry.sequence })
     });
     Ok(live.collect())
+}
+
+/// Whether every segment that [`salvage`] reads is still there. As long as it is, what a reader beside the journal's
+/// writer has seen of it is what it holds: a segment is only appended to until it loses its name.
+///
+/// # Errors
+/// Where the storage cannot be read.
+pub fn is_still_there(storage: &dyn Storage, report: &ScanReport) -> Result<bool, ScanError> {
+    let names = storage.list();
+    let names = names.map_err(|source| ScanError::Io { name: "the directory".into(), source })?;
+    let there: BTreeSet<u64> = names.iter().filter_map(|name| number_of(name)).collect();
+    Ok(salvaged(report).all(|segment| there.contains(&segment.number)))
+}
+
+/// The segments whose whole records count.
+fn salvaged(report: &ScanReport) -> impl Iterator<Item = &SegmentReport> {
+    let is_damaged = matches!(report.verdict, Verdict::Damaged(_));
+    report.segments.iter().filter(move |segment| match segment.status {
+        SegmentStatus::Needed => true,
+        SegmentStatus::BehindTheEnd => is_damaged && segment.header.is_some(),
+        SegmentStatus::Retired => false,
+    })
 }

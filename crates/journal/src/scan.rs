@@ -101,6 +101,13 @@ pub struct RecordReport {
     pub length: u64,
 }
 
+impl RecordReport {
+    fn of(record: &Record, position: u64) -> Self {
+        let &Record { kind, sequence, offset, length, .. } = record;
+        Self { position, kind, sequence, offset, length }
+    }
+}
+
 impl SegmentReport {
     /// The sequence of its first record, or `None` where its header is not whole.
     #[must_use]
@@ -219,17 +226,29 @@ fn read_records(bytes: &[u8], header: &SegmentHeader, seed: Seed) -> (Vec<Record
     while let Some(record) = whole_record(bytes, position, seed, header.volume.size_bytes)
         && record.sequence == sequence
     {
-        records.push(RecordReport {
-            position,
-            kind: record.kind,
-            sequence,
-            offset: record.offset,
-            length: record.length,
-        });
+        records.push(RecordReport::of(&record, position));
         position += record.stored_bytes();
         sequence = sequence.next();
     }
     (records, position)
+}
+
+/// The whole records anywhere in a segment from `position` on, wherever they begin.
+pub(crate) fn records_from(
+    bytes: &[u8],
+    mut position: u64,
+    header: &SegmentHeader,
+) -> Vec<RecordReport> {
+    let seed = Seed::of(&header.volume.id, header.number);
+    let mut records: Vec<RecordReport> = Vec::new();
+    while position < wide(bytes.len()) {
+        let found = whole_record(bytes, position, seed, header.volume.size_bytes);
+        position += found.map_or(ALIGNMENT, |record| {
+            records.push(RecordReport::of(&record, position));
+            record.stored_bytes()
+        });
+    }
+    records
 }
 
 fn whole_record(bytes: &[u8], position: u64, seed: Seed, volume_bytes: u64) -> Option<Record> {

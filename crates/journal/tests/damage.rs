@@ -9,7 +9,7 @@ use hotbay_block::Extent;
 use hotbay_journal::testing::{Image, ImageStorage, Step};
 use hotbay_journal::{
     Change, Damage, Journal, JournalError, Kind, OpenError, Piece, Recovery, RecoveryOutcome,
-    ScanError, SegmentStatus, Sequence, Settings, Verdict, salvage, scan,
+    ScanError, SegmentStatus, Sequence, Settings, Verdict, is_still_there, salvage, scan,
 };
 
 const SETTINGS: Settings = Settings { volume: [9; 16], size_bytes: 8 << 20, limit_bytes: 16 << 20 };
@@ -289,6 +289,34 @@ fn what_is_whole_can_be_salvaged() {
     assert!(salvaged.contains(newest), "what lies behind the damage is there");
     assert!(salvaged.iter().all(|extent| extent.sequence != torn.sequence));
     assert_eq!(storage.take_steps(), []);
+}
+
+#[test]
+fn what_lies_behind_damage_in_the_same_segment_is_salvaged() {
+    let storage = flushed();
+    let journal = Journal::open(Arc::new(storage.clone()), SETTINGS).unwrap().0;
+    let live = journal.live_after(0, journal.head(), u64::MAX).unwrap();
+    let report = scan(&storage, None).unwrap();
+    let first = report.segments.first().unwrap();
+    let torn = *first.records.iter().find(|record| record.kind == Kind::Write).unwrap();
+    let name = segment_names(&storage.image()).remove(0);
+    storage.damage(&name, |bytes| bytes[usize::try_from(torn.position).unwrap() + 50] ^= 1);
+    let salvaged = salvage(&storage, &scan(&storage, None).unwrap()).unwrap();
+    let mut others = live.iter().filter(|extent| extent.sequence != torn.sequence);
+    assert!(others.all(|extent| salvaged.contains(extent)), "one record is lost, and no other");
+    assert!(salvaged.iter().all(|extent| extent.sequence != torn.sequence));
+}
+
+#[test]
+fn a_reader_knows_whether_what_it_has_read_is_still_there() {
+    let storage = flushed();
+    let report = scan(&storage, None).unwrap();
+    assert!(is_still_there(&storage, &report).unwrap());
+    let mut image = storage.image();
+    image.add("notes.txt", b"mine".to_vec());
+    let oldest = segment_names(&image).remove(0);
+    image.lose(&oldest);
+    assert!(!is_still_there(&ImageStorage::over(image), &report).unwrap());
 }
 
 #[test]

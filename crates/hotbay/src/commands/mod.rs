@@ -7,6 +7,7 @@ pub(crate) mod check_config;
 pub(crate) mod eject;
 pub(crate) mod events;
 pub(crate) mod insert;
+pub(crate) mod journal;
 pub(crate) mod output;
 mod progress;
 pub(crate) mod pull;

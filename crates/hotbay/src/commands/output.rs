@@ -33,6 +33,12 @@ pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     print_line(line)
 }
 
+/// A line on standard error about something that does not stop the command.
+pub(super) fn print_warning(text: impl fmt::Display) {
+    // Where nobody reads it, the command goes on all the same.
+    let _ = writeln!(io::stderr(), "warning: {text}");
+}
+
 /// Whether text may have colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Colours {

@@ -1,0 +1,162 @@
+//! A volume's journal as it lies in the state directory, read without a daemon or beside one.
+//!
+//! Nothing is changed and nothing is locked, so a daemon may go on with the journal meanwhile. What was read counts
+//! only if every segment that it came from is still there afterwards: a segment is only appended to as long as it has
+//! its name, so what was read of it is what it holds. Damage counts once it is seen at the same place a second time:
+//! to a reader, a record that is being written can look like one.
+
+use std::path::Path;
+
+use hotbay_journal::{
+    Content, Damage, FileStorage, LiveExtent, ScanError, ScanReport, Verdict, is_still_there,
+    salvage, scan,
+};
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::records;
+
+/// How often a journal is read that changes meanwhile.
+const ATTEMPTS: usize = 20;
+
+/// A journal that was read.
+pub(super) struct KeptJournal {
+    pub(super) volume: String,
+    pub(super) report: ScanReport,
+    /// What it holds, ascending; of a damaged one what is whole. They keep the files that they come from.
+    pub(super) extents: Vec<LiveExtent>,
+    storage: Option<FileStorage>,
+}
+
+/// In what condition a journal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Condition {
+    /// It holds no record.
+    Empty,
+    /// Every record is there.
+    Whole,
+    /// Records at its end are incomplete that were never flushed; they do not count.
+    TornTail,
+    /// Flushed data is damaged.
+    Damaged,
+}
+
+impl Condition {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Whole => "whole",
+            Self::TornTail => "torn tail",
+            Self::Damaged => "damaged",
+        }
+    }
+}
+
+impl KeptJournal {
+    /// Reads the journal of a volume; of one that was never away from its medium it is empty.
+    ///
+    /// # Errors
+    /// Where the state directory knows no such volume, where the journal cannot be read, or where a daemon changes it
+    /// faster than it is read.
+    pub(super) fn read(state: &Path, volume: &str) -> Result<Self, Failure> {
+        records::check_volume(state, volume)?;
+        let mut damage = None;
+        for _ in 0..ATTEMPTS {
+            let journal = match Self::attempt(state, volume) {
+                Ok(journal) => journal,
+                Err(error) if is_missing(&error) => continue,
+                Err(error) => return Err(cannot_read(volume, &error)),
+            };
+            let before = std::mem::replace(&mut damage, journal.damage());
+            let is_certain = damage.is_none() || damage == before;
+            if is_certain && journal.is_as_read()? {
+                return Ok(journal);
+            }
+        }
+        Err(Failure::new(format!("the journal of volume {volume} changes faster than it is read"))
+            .with_hint("try again when there is less to do, or stop the daemon first"))
+    }
+
+    fn attempt(state: &Path, volume: &str) -> Result<Self, ScanError> {
+        let path = records::journal_directory(state, volume);
+        let volume = volume.to_owned();
+        let storage = match FileStorage::open_to_read(path) {
+            Ok(storage) => storage,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let report =
+                    ScanReport { volume: None, segments: Vec::new(), verdict: Verdict::Empty };
+                return Ok(Self { volume, report, extents: Vec::new(), storage: None });
+            }
+            Err(source) => return Err(ScanError::Io { name: "the directory".into(), source }),
+        };
+        let report = scan(&storage, None)?;
+        let extents = salvage(&storage, &report)?;
+        Ok(Self { volume, report, extents, storage: Some(storage) })
+    }
+
+    /// Whether every segment that it was read from is still there, so that it is what the journal held.
+    ///
+    /// # Errors
+    /// Where that cannot be told.
+    pub(super) fn is_as_read(&self) -> Result<bool, Failure> {
+        let Some(storage) = &self.storage else { return Ok(true) };
+        is_still_there(storage, &self.report).map_err(|error| cannot_read(&self.volume, &error))
+    }
+
+    pub(super) fn condition(&self) -> Condition {
+        match self.report.verdict {
+            Verdict::Empty => Condition::Empty,
+            Verdict::Whole => Condition::Whole,
+            Verdict::TornTail { .. } => Condition::TornTail,
+            Verdict::Damaged(_) => Condition::Damaged,
+        }
+    }
+
+    pub(super) fn damage(&self) -> Option<Damage> {
+        match self.report.verdict {
+            Verdict::Damaged(damage) => Some(damage),
+            _ => None,
+        }
+    }
+
+    /// The volume's size; `None` where no segment tells it.
+    pub(super) fn size_bytes(&self) -> Option<u64> {
+        self.report.volume.map(|volume| volume.size_bytes)
+    }
+
+    /// The bytes of data that it holds.
+    pub(super) fn live_bytes(&self) -> u64 {
+        let data = self.extents.iter().filter(|live| matches!(live.content, Content::Data(_)));
+        data.map(|live| live.extent.length()).sum()
+    }
+
+    /// The length of its files.
+    pub(super) fn disk_bytes(&self) -> u64 {
+        self.report.segments.iter().map(|segment| segment.file_bytes).sum()
+    }
+}
+
+/// The name of what a live extent holds.
+pub(super) const fn content_name(content: &Content) -> &'static str {
+    match content {
+        Content::Data(_) => "data",
+        Content::Zeroes => "zeroes",
+        Content::Trimmed => "trimmed",
+    }
+}
+
+fn is_missing(error: &ScanError) -> bool {
+    matches!(error, ScanError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+}
+
+fn cannot_read(volume: &str, error: &ScanError) -> Failure {
+    let failure =
+        Failure::from_error(&format!("cannot read the journal of volume {volume}"), error);
+    match error {
+        ScanError::NewerVersion { .. } => {
+            failure.with_hint("a newer hotbay wrote it; use that one")
+        }
+        _ => failure,
+    }
+}
