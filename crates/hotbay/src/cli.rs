@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use hotbay_media::MediumSpec;
+use hotbay_media::{ByteSize, MediumSpec};
+use hotbay_nbd::uri::NbdUri;
 
 use hotbay_server::ListenAddress;
 
@@ -72,6 +73,8 @@ pub(crate) enum Command {
     CheckConfig(CheckConfigArgs),
     /// Show the whole story in a minute, on this machine, no root needed
     Demo,
+    /// Measure an export of any NBD server with a load of reads or writes
+    Bench(BenchArgs),
 }
 
 /// `serve`.
@@ -340,6 +343,93 @@ pub(crate) struct CheckConfigArgs {
     pub(crate) file: PathBuf,
 }
 
+/// `bench`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+It reads unless it is told to write. WRITES DESTROY THE DATA that is on the export, from --offset on, and are refused \
+without --destroy-data.
+
+It uses one thread for each session and says how much of a core the busiest one took: near 100 % it is this client \
+that was measured, not the server. Latencies run from before a request is sent until its answer is received in full.
+
+URI is one of:
+  nbd://HOST[:PORT]/EXPORT
+  nbd+unix:///EXPORT?socket=PATH
+
+Examples:
+  hotbay bench 'nbd+unix:///usb?socket=/run/hotbay/nbd.sock'
+  hotbay bench nbd://localhost/a --sessions 4 --depth 8
+  hotbay bench nbd://localhost/a --sequential --block 1MiB --depth 4
+  hotbay bench nbd://localhost/scratch --write --destroy-data --flush-every 100 --json")]
+pub(crate) struct BenchArgs {
+    /// The export
+    pub(crate) uri: NbdUri,
+
+    /// Read [default]
+    #[arg(long, conflicts_with_all = ["write", "mixed"])]
+    pub(crate) read: bool,
+
+    /// Write; destroys the data on the export
+    #[arg(long, conflicts_with = "mixed")]
+    pub(crate) write: bool,
+
+    /// Read and write, so many of a hundred requests being writes; destroys the data on the export
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=99))]
+    pub(crate) mixed: Option<u8>,
+
+    /// Nothing on the export is needed any more: it may be overwritten
+    #[arg(long)]
+    pub(crate) destroy_data: bool,
+
+    /// The length of a request
+    #[arg(long, value_name = "SIZE", default_value = "4KiB")]
+    pub(crate) block: ByteSize,
+
+    /// How many requests of a session are under way, 1 to 1024
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) depth: u16,
+
+    /// How many sessions, 1 to 1024
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) sessions: u16,
+
+    /// Every block once in random order before any comes again [default]
+    #[arg(long, conflicts_with = "sequential")]
+    pub(crate) random: bool,
+
+    /// One block after the other, each session in a part of its own
+    #[arg(long)]
+    pub(crate) sequential: bool,
+
+    /// Leave out what lies before this
+    #[arg(long, value_name = "SIZE", default_value = "0")]
+    pub(crate) offset: ByteSize,
+
+    /// Use no more than this from the offset on [default: up to the end]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) length: Option<ByteSize>,
+
+    /// How long; Ctrl-C ends it earlier, and tells what was measured
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    pub(crate) time: Duration,
+
+    /// End after so many requests of all sessions together, where that is sooner
+    #[arg(long, value_name = "N")]
+    pub(crate) requests: Option<u64>,
+
+    /// Each write is answered when it is on stable storage
+    #[arg(long)]
+    pub(crate) fua: bool,
+
+    /// A flush follows so many writes of a session
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) flush_every: Option<u32>,
+
+    /// One line of JSON, for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -377,6 +467,10 @@ mod tests {
             "hotbay journal verify",
             "hotbay journal export usb f.img --onto --state /s",
             "hotbay demo",
+            "hotbay bench nbd://h/a",
+            "hotbay bench nbd+unix:///a?socket=/s --read --random --time 500ms --json",
+            "hotbay bench nbd://h --write --destroy-data --sequential --fua --block 1MiB --depth 4 --requests 9",
+            "hotbay bench nbd://h --mixed 30 --destroy-data --flush-every 10 --sessions 4 --offset 1MiB --length 1GiB",
         ] {
             assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
         }
@@ -396,6 +490,14 @@ mod tests {
             ("hotbay serve --layout mirror", "not supported yet"),
             ("hotbay serve --listen /x", "unix:PATH or tcp:HOST:PORT"),
             ("hotbay serve --volume usb", "NAME=MEDIUM"),
+            ("hotbay bench", "<URI>"),
+            ("hotbay bench /run/nbd.sock", "nbd+unix:///EXPORT?socket=PATH"),
+            ("hotbay bench nbd://h --read --write", "cannot be used with"),
+            ("hotbay bench nbd://h --write --mixed 3", "cannot be used with"),
+            ("hotbay bench nbd://h --mixed 100", "1..=99"),
+            ("hotbay bench nbd://h --depth 0", "1..=1024"),
+            ("hotbay bench nbd://h --block 4k", "4KiB"),
+            ("hotbay bench nbd://h --time 10", "30s"),
         ] {
             let error = parse(line).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");

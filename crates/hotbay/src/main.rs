@@ -56,5 +56,6 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Journal(arguments) => commands::journal::run(arguments, &environment),
         Command::CheckConfig(arguments) => commands::check_config::run(&arguments, &environment),
         Command::Demo => demo::run(),
+        Command::Bench(arguments) => commands::bench::run(&arguments),
     }
 }

@@ -7,6 +7,7 @@
 //! * [`ServerHandshake`]: the server's side of the negotiation, with the exports asked for through [`Exports`].
 //! * [`client::Handshake`]: the client's side of it.
 //! * [`RequestHeader`], [`SimpleReply`]: the transmission phase, for both.
+//! * [`uri::NbdUri`]: where an export is.
 //! * [`option`]: one file for each option of the negotiation, with what either role says in it.
 //!
 //! Written after `doc/proto.md` of the NetworkBlockDevice project; sections are named in the docs of the items.
@@ -22,6 +23,7 @@ pub mod limits;
 pub mod option;
 mod reply;
 mod request;
+pub mod uri;
 pub mod wire;
 
 pub use error::{ErrorNumber, HandshakeError, WrongMagic};

@@ -1,8 +1,9 @@
-//! The commands that ask a daemon, and those that look at files; one file each.
+//! The commands that ask a daemon, those that look at files, and the one that loads a server; one file each.
 //!
 //! What a command was asked for goes to standard output, and nothing else; progress, errors and hints go to
 //! standard error.
 
+pub(crate) mod bench;
 pub(crate) mod check_config;
 pub(crate) mod eject;
 pub(crate) mod events;
