@@ -11,6 +11,7 @@ use crate::event::EventKind;
 use crate::failure::Refusal;
 use crate::recognise::{Known, recognise};
 use crate::replay;
+use crate::route::Under;
 use crate::state::{State, Trigger};
 use crate::volume::{Stay, Volume};
 
@@ -62,10 +63,11 @@ impl Volume {
         })
         .await?;
         let attachment = self.attach(&mut stay, opened, place);
-        let path = self.journal_path(Some(Arc::clone(&attachment)));
+        let under = Under::fresh(Arc::clone(&attachment));
+        let path = self.journal_path(Some(under.clone()));
         self.set_route(State::Replaying, path);
         self.event(EventKind::Inserted, format!("{} is in", attachment.medium.name()));
-        replay::begin(self, attachment);
+        replay::begin(self, under);
         Ok(())
     }
 

@@ -150,15 +150,17 @@ impl JournalLog {
         self.journal.usage()
     }
 
-    /// A batch of what a replay has to bring to the medium, in ascending order from `from`.
-    pub(crate) async fn batch(
+    /// A batch of what a replay has to bring to the medium, in ascending order from `from`, and what `arrange` makes of
+    /// it. Both on a thread that may wait.
+    pub(crate) async fn batch<T: Send + 'static>(
         &self,
         from: u64,
         up_to: Sequence,
         max_bytes: u64,
-    ) -> Result<Vec<LiveExtent>, JournalError> {
+        arrange: impl FnOnce(Vec<LiveExtent>) -> T + Send + 'static,
+    ) -> Result<T, JournalError> {
         let journal = Arc::clone(&self.journal);
-        blocking(move || journal.live_after(from, up_to, max_bytes)).await
+        blocking(move || journal.live_after(from, up_to, max_bytes).map(arrange)).await
     }
 
     /// Records durably that all up to `up_to` is synced on the medium, and lets go of it.

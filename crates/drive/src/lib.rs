@@ -13,6 +13,7 @@
 
 mod attachment;
 mod bay;
+mod bring;
 mod claims;
 mod copy;
 mod drive;

@@ -6,6 +6,7 @@
 //! first and at the medium second never shows old data.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hotbay_block::{Durability, Error, ErrorKind, Extent, Payload, Reply, Request, Result};
@@ -17,6 +18,7 @@ use crate::event::EventKind;
 use crate::gate::Gate;
 use crate::handle::Outcome;
 use crate::journal_log::{NotAppended, with_sources};
+use crate::route::Under;
 use crate::volume::Volume;
 
 /// Zeroes that are served from, at most so many at a time.
@@ -26,14 +28,14 @@ static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
 pub(crate) async fn execute(
     volume: &Arc<Volume>,
     gate: &Arc<Gate>,
-    under: Option<&Arc<Attachment>>,
+    under: Option<&Under>,
     request: Request,
 ) -> Outcome {
     match &request {
         Request::Read { extent, .. } => read(volume, under, *extent, request).await,
         Request::Cache { .. } => Outcome::Answer(Ok(Reply::Done)),
         Request::Write { .. } | Request::Zero { .. } | Request::Trim { .. } | Request::Flush => {
-            hold_back(volume, &request).await;
+            hold_back(under, &request).await;
             let Some(_passage) = Passage::through(gate) else { return Outcome::Moved(request) };
             change_or_flush(volume, request).await
         }
@@ -42,8 +44,8 @@ pub(crate) async fn execute(
 
 /// Slows a change down where a replay would not come to its end otherwise. Outside the gate, so that the replay's last
 /// pass waits for nobody who only waits.
-async fn hold_back(volume: &Volume, request: &Request) {
-    let pause = volume.hold_back();
+async fn hold_back(under: Option<&Under>, request: &Request) {
+    let pause = under.map_or(Duration::ZERO, |under| under.pace.hold_back());
     if request.is_change() && !pause.is_zero() {
         sleep(pause).await;
     }
@@ -103,7 +105,7 @@ fn broken(volume: &Arc<Volume>, why: &str) -> Outcome {
 
 async fn read(
     volume: &Arc<Volume>,
-    under: Option<&Arc<Attachment>>,
+    under: Option<&Under>,
     extent: Extent,
     request: Request,
 ) -> Outcome {
@@ -113,7 +115,7 @@ async fn read(
         pieces.into_iter().for_each(|piece| add_content(&mut payload, piece));
         return Outcome::Answer(Ok(Reply::Data(payload)));
     }
-    let Some(attachment) = under else { return Outcome::NeedsMedium(request) };
+    let Some(Under { attachment, .. }) = under else { return Outcome::NeedsMedium(request) };
     let Some(_visit) = attachment.visit() else { return Outcome::Moved(request) };
     match read_over_medium(attachment, request, pieces).await {
         Some(Err(error)) if error.kind() == ErrorKind::Gone => {

@@ -1,7 +1,7 @@
 //! Replay: bringing the journal's live extents to the medium that has come back, with clients going on.
 //!
 //! It works in passes. A pass brings everything up to the journal's newest record at its start, in ascending order and
-//! in large writes; then the medium is synced; then the journal durably records that it may let go of that much. What
+//! in large writes (`bring.rs`); then the medium is synced; then the journal durably records that it may let go of that much. What
 //! clients write meanwhile goes to the journal and is the next pass's. When little is left the way to the
 //! journal is closed and drained, the rest is brought over in the same three steps, and requests go to the medium.
 //!
@@ -9,35 +9,24 @@
 //! an extent twice does no harm, because while it is in the journal the medium under it is not written by anyone else.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use futures_util::{TryStreamExt, stream};
-use hotbay_block::{Durability, Error, ErrorKind, Extent, Hole, Request};
-use hotbay_journal::{Content, JournalError, LiveExtent};
+use hotbay_block::{Error, ErrorKind};
+use hotbay_journal::JournalError;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::attachment::{Attachment, IDENTIFYING};
+use crate::bring::Bringer;
 use crate::event::EventKind;
 use crate::failure::Refusal;
 use crate::gate::Gate;
 use crate::journal_log::{is_broken, with_sources};
-use crate::on_medium::{Unsynced, sync};
 use crate::record::VolumeRecord;
-use crate::route::Path;
+use crate::route::{Path, Under};
 use crate::state::{State, Trigger};
 use crate::status::Progress;
 use crate::volume::Volume;
-
-/// The bytes taken from the journal at a time.
-const BATCH_BYTES: u64 = 8 << 20;
-
-/// The longest write that neighbouring extents are joined to.
-const WRITE_BYTES: u64 = 1 << 20;
-
-/// Writes under way at once.
-const WRITES_AT_ONCE: usize = 4;
 
 /// What may be left for the last pass, during which changes wait.
 const LAST_PASS_BYTES: u64 = 1 << 20;
@@ -56,7 +45,7 @@ const HOLD_BACK_MAX: Duration = Duration::from_millis(64);
 
 /// Why a replay ended early.
 #[derive(Debug)]
-enum Interrupted {
+pub(crate) enum Interrupted {
     /// The journal failed.
     Journal(JournalError),
     /// The record could not be saved, without which nothing that identifies the medium may be changed on it.
@@ -72,28 +61,33 @@ impl From<JournalError> for Interrupted {
 }
 
 /// Begins a replay in a task of its own. It ends by itself when the attachment is left.
-pub(crate) fn begin(volume: &Arc<Volume>, attachment: Arc<Attachment>) {
+pub(crate) fn begin(volume: &Arc<Volume>, Under { attachment, pace }: Under) {
     let volume = Arc::clone(volume);
     tokio::spawn(async move {
-        let replay = Replay { volume: &volume, attachment: &attachment };
+        let replay = Replay { volume: &volume, attachment: &attachment, pace: &pace };
         let ended = loop {
             match replay.run().await {
                 Err(Interrupted::Left) if replay.was_only_held_up().await => {}
                 ended => break ended,
             }
         };
-        volume.replay_passes.store(0, SeqCst);
         if let Err(interrupted) = ended {
             replay.give_up(interrupted);
         }
     });
 }
 
-impl Volume {
-    /// How long a change is to be held back on its way to the journal, so that a replay comes to its end: not at all
+/// How far a replay is, for those who write meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    passes: AtomicU32,
+}
+
+impl Pace {
+    /// How long a change is to be held back on its way to the journal, so that the replay comes to its end: not at all
     /// in the first passes, then twice as long with each.
     pub(crate) fn hold_back(&self) -> Duration {
-        held_back_after(self.replay_passes.load(SeqCst))
+        held_back_after(self.passes.load(Relaxed))
     }
 }
 
@@ -107,6 +101,7 @@ fn held_back_after(passes: u32) -> Duration {
 struct Replay<'a> {
     volume: &'a Arc<Volume>,
     attachment: &'a Arc<Attachment>,
+    pace: &'a Pace,
 }
 
 /// Whether requests go to the medium now.
@@ -123,7 +118,7 @@ impl Replay<'_> {
         let log = self.volume.log();
         let mut passes = 0;
         loop {
-            self.volume.replay_passes.store(passes, SeqCst);
+            self.pace.passes.store(passes, Relaxed);
             let is_behind = passes < PASSES && log.usage().live_bytes > LAST_PASS_BYTES;
             let step = match passes == 0 || is_behind {
                 true => self.pass().await.map(|()| Switched::NotYet),
@@ -159,55 +154,29 @@ impl Replay<'_> {
         let log = self.volume.log();
         let up_to = log.head();
         let identity_changes = log.touches(IDENTIFYING);
-        let mut progress = Progress { done_bytes: 0, total_bytes: log.usage().live_bytes };
-        let mut from = 0;
+        let progress = Progress { done_bytes: 0, total_bytes: log.usage().live_bytes };
         if identity_changes {
             // From here on the medium may tell either identity, until it is recorded after the sync.
             let unsettled = |record: &mut VolumeRecord| record.identity_unsettled = true;
             self.volume.update_record(unsettled).await.map_err(Interrupted::Record)?;
         }
-        loop {
-            let batch = log.batch(from, up_to, BATCH_BYTES).await?;
-            let Some(last) = batch.last() else { break };
-            from = last.extent.end();
-            self.bring(&batch).await?;
-            progress.done_bytes += batch.iter().map(|live| live.extent.length()).sum::<u64>();
-            progress.total_bytes = progress.total_bytes.max(progress.done_bytes);
-            self.volume.set_progress(Some(progress));
-        }
+        self.bringer().bring_all(up_to, progress).await?;
         self.sync_medium(identity_changes).await?;
         log.mark_replayed(up_to).await?;
         Ok(())
     }
 
-    async fn bring(&self, batch: &[LiveExtent]) -> Result<(), Interrupted> {
-        stream::iter(joined(batch).map(Ok))
-            .try_for_each_concurrent(WRITES_AT_ONCE, |request| async move {
-                let visit = self.attachment.visit().ok_or(Interrupted::Left)?;
-                let answer = self.attachment.execute(request).await.ok_or(Interrupted::Left)?;
-                answer.map_err(|error| self.medium_failed(error))?;
-                drop(visit);
-                // Writes to a cached medium are done at once; others want to run in between.
-                tokio::task::yield_now().await;
-                Ok(())
-            })
-            .await
+    fn bringer(&self) -> Bringer<'_> {
+        Bringer { volume: self.volume, attachment: self.attachment }
     }
 
     async fn sync_medium(&self, identity_changes: bool) -> Result<(), Interrupted> {
         let _visit = self.attachment.visit().ok_or(Interrupted::Left)?;
-        // In turn with every other sync: of two at the same time only one may be told that something was lost.
-        sync(self.volume, self.attachment).await.map_err(|Unsynced| Interrupted::Left)?;
+        self.bringer().sync().await?;
         if identity_changes {
             self.volume.identity_may_have_changed(self.attachment).await;
         }
         Ok(())
-    }
-
-    /// Reports a loss. Called during a visit, so that nobody who waits for the medium to be drained trusts it afterwards.
-    fn medium_failed(&self, error: Error) -> Interrupted {
-        self.volume.lose(self.attachment, error);
-        Interrupted::Left
     }
 
     /// The last pass, with the way to the journal closed; then requests go to the medium. Where that takes longer than
@@ -294,95 +263,9 @@ impl Replay<'_> {
     }
 }
 
-/// Requests that bring the extents, neighbours joined.
-fn joined(batch: &[LiveExtent]) -> impl Iterator<Item = Request> {
-    let mut rest = batch;
-    std::iter::from_fn(move || {
-        let first = rest.first()?;
-        let Content::Data(data) = &first.content else {
-            rest = &rest[1..];
-            return Some(without_data(first));
-        };
-        let run = data_run(rest);
-        let (now, later) = rest.split_at(run);
-        rest = later;
-        let data = if run == 1 { data.clone() } else { concatenated(now) };
-        let extent =
-            Extent::between(first.extent.offset(), first.extent.offset() + data.len() as u64);
-        Some(Request::Write { extent, data, durability: Durability::Deferred })
-    })
-}
-
-fn without_data(live: &LiveExtent) -> Request {
-    let (extent, durability) = (live.extent, Durability::Deferred);
-    match live.content {
-        Content::Trimmed => Request::Trim { extent, durability },
-        _ => Request::Zero { extent, hole: Hole::Allowed, durability },
-    }
-}
-
-/// How many of the first extents hold data, follow each other without a gap and fit in one write; at least one.
-fn data_run(extents: &[LiveExtent]) -> usize {
-    let start = extents[0].extent.offset();
-    let follows = |pair: &&[LiveExtent]| {
-        let (before, live) = (&pair[0].extent, &pair[1]);
-        before.end() == live.extent.offset()
-            && live.extent.end() - start <= WRITE_BYTES
-            && matches!(live.content, Content::Data(_))
-    };
-    1 + extents.windows(2).take_while(follows).count()
-}
-
-fn concatenated(run: &[LiveExtent]) -> Bytes {
-    let length: u64 = run.iter().map(|live| live.extent.length()).sum();
-    let mut whole = BytesMut::with_capacity(Extent::between(0, length).len_in_memory());
-    for live in run {
-        if let Content::Data(data) = &live.content {
-            whole.extend_from_slice(data);
-        }
-    }
-    whole.freeze()
-}
-
 #[cfg(test)]
 mod tests {
-    use hotbay_journal::Sequence;
-
     use super::*;
-
-    fn live(offset: u64, content: Content, length: u64) -> LiveExtent {
-        LiveExtent {
-            extent: Extent::new(offset, length).unwrap(),
-            content,
-            sequence: Sequence::ZERO,
-        }
-    }
-
-    fn data(offset: u64, length: usize) -> LiveExtent {
-        live(offset, Content::Data(Bytes::from(vec![7; length])), length as u64)
-    }
-
-    #[test]
-    fn neighbours_with_data_are_joined_and_nothing_else() {
-        let batch = [
-            data(0, 512),
-            data(512, 512),
-            data(2048, 512),
-            live(2560, Content::Zeroes, 512),
-            live(3072, Content::Trimmed, 512),
-            data(3584, 512),
-            data(4096, 1 << 20),
-        ];
-        let extents: Vec<Extent> = joined(&batch).filter_map(|request| request.extent()).collect();
-        let expected =
-            [(0, 1024), (2048, 512), (2560, 512), (3072, 512), (3584, 512), (4096, 1 << 20)];
-        assert_eq!(extents, expected.map(|(offset, length)| Extent::new(offset, length).unwrap()));
-        for request in joined(&batch) {
-            if let Request::Write { extent, data, .. } = request {
-                assert_eq!(data.len() as u64, extent.length());
-            }
-        }
-    }
 
     #[test]
     fn who_writes_faster_than_the_medium_is_held_back_more_with_each_pass() {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::attachment::Attachment;
 use crate::gate::Gate;
+use crate::replay::Pace;
 use crate::state::State;
 
 /// Where requests go. Never changed; exchanged as a whole when the state changes.
@@ -25,11 +26,25 @@ pub(crate) enum Path {
     Journal {
         /// Counts changes and flushes on their way to the journal.
         gate: Arc<Gate>,
-        /// The medium that the journal is replayed to.
-        under: Option<Arc<Attachment>>,
+        /// What is underneath while the journal is replayed.
+        under: Option<Under>,
     },
     /// Nowhere: each request fails.
     Closed,
+}
+
+/// The medium that the journal is replayed to, and how far the replay is.
+#[derive(Clone, Debug)]
+pub(crate) struct Under {
+    pub(crate) attachment: Arc<Attachment>,
+    pub(crate) pace: Arc<Pace>,
+}
+
+impl Under {
+    /// For a replay that is going to begin.
+    pub(crate) fn fresh(attachment: Arc<Attachment>) -> Self {
+        Self { attachment, pace: Arc::default() }
+    }
 }
 
 impl Route {
@@ -37,7 +52,7 @@ impl Route {
     pub(crate) fn attachment(&self) -> Option<&Arc<Attachment>> {
         match &self.path {
             Path::Medium(attachment) => Some(attachment),
-            Path::Journal { under, .. } => under.as_ref(),
+            Path::Journal { under, .. } => under.as_ref().map(|under| &under.attachment),
             Path::Closed => None,
         }
     }

@@ -84,7 +84,6 @@ impl Volume {
             record: Mutex::new(record),
             record_is_unsaved: false.into(),
             reclaim_is_running: false.into(),
-            replay_passes: 0.into(),
             waiting: 0.into(),
             waiting_for_medium: 0.into(),
             notes: parking_lot::Mutex::new(notes),

@@ -5,7 +5,7 @@
 //! the gate, drain it (not on a loss: there the fence does it), do what must be true in the next state, set the route.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use hotbay_journal::Storage;
@@ -19,7 +19,7 @@ use crate::event::{EventKind, EventLog};
 use crate::failure::Refusal;
 use crate::journal_log::{JournalLog, blocking, is_broken, with_sources};
 use crate::record::{Records, VolumeRecord};
-use crate::route::{Path, Route};
+use crate::route::{Path, Route, Under};
 use crate::settings::VolumeSettings;
 use crate::source::MediumSource;
 use crate::state::{Answer, State, Trigger, answer};
@@ -53,8 +53,6 @@ pub struct Volume {
     /// Whether the record is newer than what is on stable storage, because it could not be saved.
     pub(crate) record_is_unsaved: AtomicBool,
     pub(crate) reclaim_is_running: AtomicBool,
-    /// The passes of the replay that is under way; 0 where there is none.
-    pub(crate) replay_passes: AtomicU32,
     pub(crate) waiting: AtomicU64,
     pub(crate) waiting_for_medium: AtomicU64,
     pub(crate) notes: Mutex<Notes>,
@@ -198,7 +196,7 @@ impl Volume {
 
     /// The path to the journal. Its gate stays the same as long as the journal is in use, so that draining it drains
     /// whatever is on its way to the journal, whichever route it came by.
-    pub(crate) fn journal_path(&self, under: Option<Arc<Attachment>>) -> Path {
+    pub(crate) fn journal_path(&self, under: Option<Under>) -> Path {
         let gate = match &self.route.load().path {
             Path::Journal { gate, .. } => Arc::clone(gate),
             Path::Medium(_) | Path::Closed => Arc::default(),

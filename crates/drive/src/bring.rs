@@ -1,0 +1,280 @@
+//! What a pass of a replay brings to the medium.
+//!
+//! The journal's disk, the medium's and the processors are kept at work at the same time. While one batch is written the
+//! next one is fetched: read, checked, and its neighbours joined to large writes. Both happen on threads that may wait,
+//! since a copy of megabytes would keep clients from the threads that serve them. And the medium is synced along
+//! the way, so that its disk does not stand still until the end of the pass and little is left for the sync there.
+//!
+//! A sync along the way counts for nothing: what the journal may let go of is decided by the one at the end of the
+//! pass, which begins after the last write. But it is a sync like any other where it fails: the medium is lost.
+//!
+//! No more than two batches are in memory at a time.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{TryStreamExt, stream::FuturesUnordered};
+use hotbay_block::{Durability, Error, Extent, Hole, Reply, Request};
+use hotbay_journal::{Content, LiveExtent, Sequence};
+use tokio::sync::watch;
+
+use crate::attachment::{Attachment, Visit};
+use crate::driven::Driven;
+use crate::journal_log::blocking;
+use crate::on_medium::{Unsynced, sync};
+use crate::replay::Interrupted;
+use crate::status::Progress;
+use crate::volume::Volume;
+
+/// The bytes taken from the journal at a time.
+const BATCH_BYTES: u64 = 8 << 20;
+
+/// The longest write that neighbouring extents are joined to.
+const WRITE_BYTES: u64 = 1 << 20;
+
+/// Writes under way at once.
+const WRITES_AT_ONCE: usize = 4;
+
+/// So much is written between the syncs along the way.
+const SYNC_ALONG_BYTES: u64 = 32 << 20;
+
+/// Brings what is in the journal to a medium.
+#[derive(Clone, Copy)]
+pub(crate) struct Bringer<'a> {
+    pub(crate) volume: &'a Arc<Volume>,
+    pub(crate) attachment: &'a Arc<Attachment>,
+}
+
+/// What is carried out in one go.
+struct Batch {
+    changes: VecDeque<Request>,
+    bytes: u64,
+    /// Where the next one begins.
+    end: u64,
+}
+
+impl Batch {
+    /// `None` where there is nothing.
+    fn of(live: &[LiveExtent]) -> Option<Self> {
+        let end = live.last()?.extent.end();
+        let bytes = live.iter().map(|live| live.extent.length()).sum();
+        Some(Self { changes: joined(live).collect(), bytes, end })
+    }
+}
+
+/// How far a batch came without waiting for the medium.
+struct Begun {
+    rest: VecDeque<Request>,
+    /// The change that has to wait.
+    waiting: Option<(Visit, Driven<Arc<Attachment>>)>,
+}
+
+impl Bringer<'_> {
+    /// Brings over whatever is not newer than `up_to`. Written when it returns, but not synced.
+    pub(crate) async fn bring_all(
+        self,
+        up_to: Sequence,
+        progress: Progress,
+    ) -> Result<(), Interrupted> {
+        let (written, seen) = watch::channel(0);
+        // Neither is dropped when the other one fails: a sync under way keeps its turn until it has ended.
+        let (brought, synced) =
+            tokio::join!(self.write_all(up_to, progress, written), self.sync_along(seen));
+        brought.and(synced)
+    }
+
+    async fn write_all(
+        self,
+        up_to: Sequence,
+        mut progress: Progress,
+        written: watch::Sender<u64>,
+    ) -> Result<(), Interrupted> {
+        let mut fetched = self.fetch(0, up_to).await?;
+        while let Some(batch) = fetched {
+            let (end, bytes) = (batch.end, batch.bytes);
+            (fetched, ()) = tokio::try_join!(self.fetch(end, up_to), self.write(batch))?;
+            progress.done_bytes += bytes;
+            progress.total_bytes = progress.total_bytes.max(progress.done_bytes);
+            self.volume.set_progress(Some(progress));
+            written.send_replace(progress.done_bytes);
+        }
+        Ok(())
+    }
+
+    async fn fetch(self, from: u64, up_to: Sequence) -> Result<Option<Batch>, Interrupted> {
+        let log = self.volume.log();
+        let arrange = |live: Vec<LiveExtent>| Batch::of(&live);
+        Ok(log.batch(from, up_to, BATCH_BYTES, arrange).await?)
+    }
+
+    async fn write(self, batch: Batch) -> Result<(), Interrupted> {
+        let mut under_way = FuturesUnordered::new();
+        let mut rest = batch.changes;
+        while !rest.is_empty() {
+            let (volume, attachment) = (Arc::clone(self.volume), Arc::clone(self.attachment));
+            let begun = blocking(move || begin(&volume, &attachment, rest)).await?;
+            rest = begun.rest;
+            if let Some((visit, driven)) = begun.waiting {
+                under_way.push(self.wait_for(visit, driven));
+            }
+            while under_way.len() >= WRITES_AT_ONCE {
+                under_way.try_next().await?;
+            }
+        }
+        under_way.try_collect().await
+    }
+
+    async fn wait_for(
+        self,
+        visit: Visit,
+        driven: Driven<Arc<Attachment>>,
+    ) -> Result<(), Interrupted> {
+        let answer = tokio::select! {
+            biased;
+            answer = driven => answer,
+            () = self.attachment.left() => return Err(Interrupted::Left),
+        };
+        must_succeed(self.volume, self.attachment, answer)?;
+        drop(visit);
+        Ok(())
+    }
+
+    /// Syncs the medium each time that so much more has been written, until nothing more is.
+    async fn sync_along(self, mut written: watch::Receiver<u64>) -> Result<(), Interrupted> {
+        let mut next = SYNC_ALONG_BYTES;
+        while let Ok(now) = written.wait_for(|written| *written >= next).await.map(|now| *now) {
+            next = now + SYNC_ALONG_BYTES;
+            self.sync().await?;
+        }
+        Ok(())
+    }
+
+    /// Syncs the medium, in turn with every other sync: of two at the same time only one may be told that something was
+    /// lost.
+    pub(crate) async fn sync(self) -> Result<(), Interrupted> {
+        let _visit = self.attachment.visit().ok_or(Interrupted::Left)?;
+        sync(self.volume, self.attachment).await.map_err(|Unsynced| Interrupted::Left)
+    }
+}
+
+/// Carries out changes one after the other until one has to wait. The gate is asked before each, so that whoever drains
+/// the medium waits for one change only.
+fn begin(
+    volume: &Arc<Volume>,
+    attachment: &Arc<Attachment>,
+    mut changes: VecDeque<Request>,
+) -> Result<Begun, Interrupted> {
+    while let Some(change) = changes.pop_front() {
+        let visit = attachment.visit().ok_or(Interrupted::Left)?;
+        match Driven::begin(attachment.medium.execute(change), Arc::clone(attachment)) {
+            Ok(answer) => must_succeed(volume, attachment, answer)?,
+            Err(driven) => return Ok(Begun { rest: changes, waiting: Some((visit, driven)) }),
+        }
+    }
+    Ok(Begun { rest: changes, waiting: None })
+}
+
+/// Takes an error for a loss. Called during a visit, so that nobody who waits for the medium to be drained trusts it
+/// afterwards.
+fn must_succeed(
+    volume: &Arc<Volume>,
+    attachment: &Arc<Attachment>,
+    answer: Result<Reply, Error>,
+) -> Result<(), Interrupted> {
+    answer.map(drop).map_err(|error| {
+        volume.lose(attachment, error);
+        Interrupted::Left
+    })
+}
+
+/// Requests that bring the extents, neighbours joined.
+fn joined(batch: &[LiveExtent]) -> impl Iterator<Item = Request> {
+    let mut rest = batch;
+    std::iter::from_fn(move || {
+        let first = rest.first()?;
+        let Content::Data(data) = &first.content else {
+            rest = &rest[1..];
+            return Some(without_data(first));
+        };
+        let run = data_run(rest);
+        let (now, later) = rest.split_at(run);
+        rest = later;
+        let data = if run == 1 { data.clone() } else { concatenated(now) };
+        let extent =
+            Extent::between(first.extent.offset(), first.extent.offset() + data.len() as u64);
+        Some(Request::Write { extent, data, durability: Durability::Deferred })
+    })
+}
+
+fn without_data(live: &LiveExtent) -> Request {
+    let (extent, durability) = (live.extent, Durability::Deferred);
+    match live.content {
+        Content::Trimmed => Request::Trim { extent, durability },
+        _ => Request::Zero { extent, hole: Hole::Allowed, durability },
+    }
+}
+
+/// How many of the first extents hold data, follow each other without a gap and fit in one write; at least one.
+fn data_run(extents: &[LiveExtent]) -> usize {
+    let start = extents[0].extent.offset();
+    let follows = |pair: &&[LiveExtent]| {
+        let (before, live) = (&pair[0].extent, &pair[1]);
+        before.end() == live.extent.offset()
+            && live.extent.end() - start <= WRITE_BYTES
+            && matches!(live.content, Content::Data(_))
+    };
+    1 + extents.windows(2).take_while(follows).count()
+}
+
+fn concatenated(run: &[LiveExtent]) -> Bytes {
+    let length: u64 = run.iter().map(|live| live.extent.length()).sum();
+    let mut whole = BytesMut::with_capacity(Extent::between(0, length).len_in_memory());
+    for live in run {
+        if let Content::Data(data) = &live.content {
+            whole.extend_from_slice(data);
+        }
+    }
+    whole.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use hotbay_journal::Sequence;
+
+    use super::*;
+
+    fn live(offset: u64, content: Content, length: u64) -> LiveExtent {
+        LiveExtent {
+            extent: Extent::new(offset, length).unwrap(),
+            content,
+            sequence: Sequence::ZERO,
+        }
+    }
+
+    fn data(offset: u64, length: usize) -> LiveExtent {
+        live(offset, Content::Data(Bytes::from(vec![7; length])), length as u64)
+    }
+
+    #[test]
+    fn neighbours_with_data_are_joined_and_nothing_else() {
+        let batch = [
+            data(0, 512),
+            data(512, 512),
+            data(2048, 512),
+            live(2560, Content::Zeroes, 512),
+            live(3072, Content::Trimmed, 512),
+            data(3584, 512),
+            data(4096, 1 << 20),
+        ];
+        let extents: Vec<Extent> = joined(&batch).filter_map(|request| request.extent()).collect();
+        let expected =
+            [(0, 1024), (2048, 512), (2560, 512), (3072, 512), (3584, 512), (4096, 1 << 20)];
+        assert_eq!(extents, expected.map(|(offset, length)| Extent::new(offset, length).unwrap()));
+        for request in joined(&batch) {
+            if let Request::Write { extent, data, .. } = request {
+                assert_eq!(data.len() as u64, extent.length());
+            }
+        }
+    }
+}
