@@ -28,6 +28,8 @@ pub(crate) enum Outcome {
     NeedsMedium(Request),
     /// It needs room in the journal.
     NeedsRoom(Request, String),
+    /// What was retained has to be in the journal first.
+    Behind(Request),
 }
 
 #[derive(Debug)]
@@ -101,6 +103,7 @@ async fn carry_out(volume: Arc<Volume>, content: u64, mut request: Request) -> R
             Outcome::NeedsRoom(rest, why) => {
                 patience.until_there_is_room(&route, &why).await.map(|()| rest)?
             }
+            Outcome::Behind(rest) => patience.until_backlog_is_in(&route).await.map(|()| rest)?,
         };
     }
 }

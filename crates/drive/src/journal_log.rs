@@ -3,6 +3,8 @@
 //! Appends that come together are written with one vectored append. Whoever comes queues its change and yields
 //! once; by then the other requests of the same batch have queued theirs, and the first to come back takes all.
 //! Appending is a write to the page cache of our own stable storage, so it is done in line; a sync is not.
+//!
+//! What a medium left behind comes in between the groups, a bounded batch at a time (`backlog`).
 
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_blocking;
 
+use crate::backlog::{Backlog, cost_bytes};
 use crate::group::GroupSync;
 
 /// Why a change is not in the journal.
@@ -21,6 +24,8 @@ use crate::group::GroupSync;
 pub(crate) enum NotAppended {
     /// The journal is at its limit, or its disk is full; there may be room later.
     Full(String),
+    /// The backlog has to be in first: what room there is may be needed for it.
+    Behind,
     /// The journal is broken.
     Broken(String),
 }
@@ -45,8 +50,10 @@ pub(crate) const fn is_broken(error: &JournalError) -> bool {
 pub(crate) struct JournalLog {
     journal: Arc<Journal>,
     queue: Mutex<Vec<Queued>>,
-    turn: tokio::sync::Mutex<()>,
+    /// Held by whoever appends.
+    turn: Arc<tokio::sync::Mutex<()>>,
     syncs: GroupSync,
+    pub(crate) backlog: Backlog,
     /// Told when there may be room again.
     pub(crate) room: Notify,
 }
@@ -67,8 +74,9 @@ impl JournalLog {
         Self {
             journal: Arc::new(journal),
             queue: Mutex::default(),
-            turn: tokio::sync::Mutex::default(),
+            turn: Arc::default(),
             syncs: GroupSync::default(),
+            backlog: Backlog::default(),
             room: Notify::new(),
         }
     }
@@ -94,14 +102,12 @@ impl JournalLog {
     fn append_group(&self, group: Vec<Queued>) {
         let (changes, answers): (Vec<Change>, Vec<_>) =
             group.into_iter().map(|queued| (queued.change, queued.answer)).unzip();
-        let whole = self.journal.append(&changes).map_err(NotAppended::from);
+        let whole = self.append_after_backlog(&changes);
         let retry_singly = matches!(whole, Err(NotAppended::Full(_))) && changes.len() > 1;
         for (change, answer) in changes.iter().zip(answers) {
             // To append a change twice is harmless: it is the same change.
             let result = match retry_singly {
-                true => {
-                    self.journal.append(std::slice::from_ref(change)).map_err(NotAppended::from)
-                }
+                true => self.append_after_backlog(std::slice::from_ref(change)),
                 false => whole.clone(),
             };
             // Whoever asked may have been dropped; the change is in all the same.
@@ -109,14 +115,48 @@ impl JournalLog {
         }
     }
 
-    /// Appends changes in their order, all of them, off the caller's thread.
-    pub(crate) async fn append_all(&self, changes: Vec<Change>) -> Result<(), NotAppended> {
-        let _turn = self.turn.lock().await;
-        let journal = Arc::clone(&self.journal);
-        blocking(move || journal.append(&changes)).await.map_err(NotAppended::from)
+    /// Appends changes, and before them what they leave of the backlog's pieces that they cut. To be called in turn.
+    fn append_after_backlog(&self, changes: &[Change]) -> Result<(), NotAppended> {
+        if self.backlog.is_empty() {
+            return self.journal.append(changes).map_err(NotAppended::from);
+        }
+        if !self.has_room_beside_backlog(changes) {
+            return Err(NotAppended::Behind);
+        }
+        let mut all = self.backlog.cut_by(changes);
+        all.extend_from_slice(changes);
+        self.journal.append(&all).map_err(NotAppended::from)?;
+        self.backlog.are_in(changes);
+        Ok(())
     }
 
-    /// Makes durable all that was appended before this began. One sync serves all who wait.
+    /// Whether the backlog finds room in any case after these changes: until it is in, all together take at most half of the
+    /// journal.
+    fn has_room_beside_backlog(&self, changes: &[Change]) -> bool {
+        let usage = self.journal.usage();
+        let coming: u64 = changes.iter().map(cost_bytes).sum();
+        usage.disk_bytes + self.backlog.bytes() + coming <= usage.limit_bytes / 2
+    }
+
+    /// Appends the next of the backlog, at most so many bytes, off the caller's thread. False where nothing was left.
+    pub(crate) async fn append_backlog(&self, max_bytes: u64) -> Result<bool, NotAppended> {
+        // It goes along, so that nobody appends anything newer in between, also where this is dropped.
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let (journal, batch) = (Arc::clone(&self.journal), self.backlog.batch(max_bytes));
+        if batch.is_empty() {
+            return Ok(false);
+        }
+        let (batch, appended, _turn) = blocking(move || {
+            let appended = journal.append(&batch);
+            (batch, appended, turn)
+        })
+        .await;
+        appended?;
+        self.backlog.are_in(&batch);
+        Ok(true)
+    }
+
+    /// Makes durable all that was appended before this began; the backlog only where it was in. One sync serves all who wait.
     pub(crate) async fn sync(&self) -> Result<(), JournalError> {
         let journal = Arc::clone(&self.journal);
         self.syncs.sync(async { blocking(move || journal.sync()).await }).await
@@ -130,12 +170,20 @@ impl JournalLog {
 
     /// The extent in pieces, with what the journal has of each.
     pub(crate) fn pieces(&self, extent: Extent) -> Vec<Piece> {
-        self.journal.pieces(extent)
+        if self.backlog.is_empty() {
+            return self.journal.pieces(extent);
+        }
+        let pieces = self.backlog.pieces(extent).into_iter();
+        let with_journal = |piece: Piece| match piece.content {
+            Some(_) => vec![piece],
+            None => self.journal.pieces(piece.extent),
+        };
+        pieces.flat_map(with_journal).collect()
     }
 
     /// Whether the journal has something of the extent.
     pub(crate) fn touches(&self, extent: Extent) -> bool {
-        self.journal.pieces(extent).iter().any(|piece| piece.content.is_some())
+        self.pieces(extent).iter().any(|piece| piece.content.is_some())
     }
 
     pub(crate) fn head(&self) -> Sequence {

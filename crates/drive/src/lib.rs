@@ -8,10 +8,11 @@
 //! Where to look:
 //! * the states and every (state, trigger) pair: [`State`], [`Trigger`], [`answer`];
 //! * a request on its way: `handle` → `on_medium` or `on_journal`;
-//! * what is kept until the medium's next successful sync: `retained`, `attachment`;
+//! * what is kept until the medium's next successful sync: `retained`, `attachment`; on its way to the journal: `backlog`;
 //! * a medium going: `removal`; coming: `insertion`, `replay`; exchanged: `swap`, `copy`.
 
 mod attachment;
+mod backlog;
 mod bay;
 mod bring;
 mod claims;

@@ -4,6 +4,9 @@
 //! journal has and the rest from the medium underneath, where there is one. What is in the journal is newer than
 //! the medium until the replay has synced the medium, and only then leaves the journal; so to look into the journal
 //! first and at the medium second never shows old data.
+//!
+//! What a medium left behind may be on its way into the journal still. Changes and reads see to that piece by piece
+//! (`backlog`); a flush waits for all of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,13 +75,18 @@ async fn change_or_flush(volume: &Arc<Volume>, request: Request) -> Outcome {
         match log.append(change).await {
             Ok(()) => volume.journal_has_grown(),
             Err(NotAppended::Full(why)) => return Outcome::NeedsRoom(request, why),
+            Err(NotAppended::Behind) => return Outcome::Behind(request),
             Err(NotAppended::Broken(why)) => return broken(volume, &why),
         }
     }
-    if request.durability() != Some(Durability::Deferred)
-        && let Err(error) = log.sync().await
-    {
-        return broken(volume, &with_sources(&error));
+    if request.durability() != Some(Durability::Deferred) {
+        if !log.backlog.is_empty() {
+            // A change is in, so that what remains is to make it durable.
+            return Outcome::Behind(Request::Flush);
+        }
+        if let Err(error) = log.sync().await {
+            return broken(volume, &with_sources(&error));
+        }
     }
     Outcome::Answer(Ok(Reply::Done))
 }

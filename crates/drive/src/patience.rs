@@ -1,4 +1,4 @@
-//! How a request waits: for a medium, for room in the journal, for a change of state to end. Each wait is counted for
+//! How a request waits: for a medium, for room in the journal, for what comes before it, for a change of state to end. Each wait is counted for
 //! the status and bounded, all waits of one request together, by the volume's `absent_wait`.
 
 use std::sync::Arc;
@@ -75,6 +75,21 @@ impl<'a> Patience<'a> {
         }
         let moved = self.volume.routed_elsewhere(seen);
         timeout_at(deadline, moved).await.map_err(|_| self.ran_out("its medium"))
+    }
+
+    /// Waits until what was retained is in the journal.
+    pub(crate) async fn until_backlog_is_in(&mut self, seen: &Arc<Route>) -> Result<()> {
+        let log = self.volume.log();
+        let deadline = self.deadline();
+        let _waiting = Waiting::begin(&self.volume.waiting);
+        let change = async {
+            tokio::select! {
+                () = log.backlog.all_in() => {}
+                () = self.volume.routed_elsewhere(seen) => {}
+            }
+        };
+        let waited = timeout_at(deadline, change).await;
+        waited.map_err(|_| self.ran_out("the retained writes to enter the journal"))
     }
 
     /// Waits until there may be room in the journal: at once where space can be gained, else as the volume's policy

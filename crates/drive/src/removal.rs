@@ -1,9 +1,11 @@
 //! A medium going: asked for (eject), dropped as it stands (pull), or found to be gone (loss).
 //!
 //! On a loss or a pull nothing is waited for that the medium would have to do. The fence takes out what was acknowledged
-//! and not synced; it goes to the journal, in order; only then does the next route open, so that new changes and the
-//! ones that failed come after it. An I/O that still hangs on the old attachment is left behind: its result
-//! no longer counts, and no medium is put in before it has ended.
+//! and not synced; it becomes the journal's backlog; then the next route opens, and the backlog enters the journal in
+//! batches while clients go on. New changes, and the ones that failed, come after what they overlap of it, and a flush after
+//! all of it. `stay` is held until all is in, so nothing is put in, exchanged or stopped before. Until then a kill of the
+//! daemon loses what is left of it, as a loss of power would: no flush has covered it. An I/O that still hangs on the
+//! old attachment is left behind: its result no longer counts, and no medium is put in before it has ended.
 //!
 //! Whoever keeps clients waiting for a medium does so for a bounded time, so that they are answered within their own bound
 //! and a pull can always follow.
@@ -12,14 +14,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotbay_block::{Error, ErrorKind, Request};
-use hotbay_journal::Change;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::attachment::Attachment;
+use crate::backlog::Pieces;
 use crate::event::EventKind;
 use crate::failure::Refusal;
 use crate::insertion::DEPARTURE_WAIT;
-use crate::journal_log::{NotAppended, with_sources};
+use crate::journal_log::{JournalLog, NotAppended, blocking, with_sources};
 use crate::on_medium::sync;
 use crate::route::Path;
 use crate::state::{State, Trigger};
@@ -186,30 +188,37 @@ impl Volume {
             // Before the journal has anything: a restart in between must know that the medium may tell either.
             self.update_record_or_warn(|record| record.identity_unsettled = true).await;
         }
-        if let Err(why) = self.spill(changes).await {
-            self.fail_now(stay, &why);
-            return 0;
+        let log = self.log();
+        if !changes.is_empty() {
+            log.backlog.install(blocking(move || Pieces::lay_out(&changes)).await);
         }
         let path = self.journal_path(None);
         if let Path::Journal { gate, .. } = &path {
             gate.open();
         }
         self.set_route(State::Absent, path);
+        if let Err(why) = self.spill(&log).await {
+            self.fail_now(stay, &why);
+            log.backlog.give_up();
+            return 0;
+        }
         self.update_record_or_warn(|record| record.in_bay = false).await;
         kept
     }
 
-    /// Brings what was acknowledged to the journal. While the journal's disk is full it waits for room, since the only
-    /// copy is in memory; the clients wait too, within their bound.
-    async fn spill(&self, changes: Vec<Change>) -> Result<(), String> {
-        if changes.is_empty() {
-            return Ok(());
-        }
+    /// Brings the backlog to the journal while clients go on. While the journal's disk is full it waits for room, since the
+    /// only copy is in memory; whoever needs all of it waits too, within the client's bound.
+    async fn spill(&self, log: &JournalLog) -> Result<(), String> {
         let mut told = false;
         loop {
-            match self.log().append_all(changes.clone()).await {
-                Ok(()) => return Ok(()),
+            match log.append_backlog(self.settings.spill_batch_bytes).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    log.room.notify_waiters();
+                    return Ok(());
+                }
                 Err(NotAppended::Broken(why)) => return Err(why),
+                Err(NotAppended::Behind) => unreachable!("nothing comes before the backlog"),
                 Err(NotAppended::Full(why)) => {
                     if !std::mem::replace(&mut told, true) {
                         let text = format!(

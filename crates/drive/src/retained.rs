@@ -19,7 +19,7 @@ use hotbay_journal::Change;
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// What an entry counts for beyond its payload: its own memory and its record in the journal.
-const ENTRY_BYTES: u64 = 128;
+pub(crate) const ENTRY_BYTES: u64 = 128;
 
 /// A point in the order of completed changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -40,6 +40,9 @@ pub enum Retention {
     Off,
 }
 
+/// The spill's batch where nothing else is said: appended in a fraction of a millisecond.
+const SPILL_BATCH_BYTES: u64 = 512 << 10;
+
 /// Not even an impatient client makes a transition take a medium for hanging before this.
 const PAUSE_LEAST: Duration = Duration::from_secs(1);
 
@@ -61,6 +64,9 @@ pub struct VolumeSettings {
     /// The bytes of retained writes, allowances included, at which the volume syncs by itself. At most a
     /// quarter of the journal's limit counts, since a loss must find room for them.
     pub retained_limit_bytes: u64,
+    /// The bytes of retained writes that go to the journal at a time once the medium is away; clients take turns with
+    /// them, so that they wait the less the smaller it is.
+    pub spill_batch_bytes: u64,
     /// Whether a lost medium is put back by itself.
     pub auto_insert: AutoInsert,
     /// Whether writes are retained at all.
@@ -79,6 +85,7 @@ impl VolumeSettings {
             journal_limit_bytes: 1 << 30,
             journal_full: JournalFull::Wait,
             retained_limit_bytes: 64 << 20,
+            spill_batch_bytes: SPILL_BATCH_BYTES,
             auto_insert: AutoInsert::WhenItReturns,
             retention: Retention::On,
         }

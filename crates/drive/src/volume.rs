@@ -124,7 +124,9 @@ impl Volume {
     pub fn status(&self) -> VolumeStatus {
         let route = self.route.load_full();
         let attachment = route.attachment();
-        let journal = self.log.load_full().map(|log| {
+        let log = self.log.load_full();
+        let backlog_bytes = log.as_ref().map_or(0, |log| log.backlog.bytes());
+        let journal = log.map(|log| {
             let usage = log.usage();
             JournalStatus {
                 live_bytes: usage.live_bytes,
@@ -143,7 +145,8 @@ impl Volume {
             size_bytes: route.size_bytes,
             waiting_requests: self.waiting.load(SeqCst),
             waiting_for_medium: self.waiting_for_medium.load(SeqCst) > 0,
-            retained_bytes: attachment.map_or(0, |attachment| attachment.retained_bytes()),
+            retained_bytes: attachment.map_or(0, |attachment| attachment.retained_bytes())
+                + backlog_bytes,
             journal: journal.unwrap_or_default(),
             progress: notes.progress,
             last_loss: notes.last_loss.clone(),

@@ -103,8 +103,6 @@ fn is_the_same(one: &str, other: &str) -> bool {
 
 fn settings(volume: &VolumeConfig) -> VolumeSettings {
     VolumeSettings {
-        name: volume.name.to_string(),
-        medium: volume.medium.to_string(),
         absent_reads: match volume.absent_reads {
             config::AbsentReads::Wait => AbsentReads::Wait,
             config::AbsentReads::Error => AbsentReads::Error,
@@ -121,6 +119,7 @@ fn settings(volume: &VolumeConfig) -> VolumeSettings {
             config::AutoInsert::Never => AutoInsert::Never,
         },
         retention: Retention::On,
+        ..VolumeSettings::new(volume.name.to_string(), volume.medium.to_string())
     }
 }
 

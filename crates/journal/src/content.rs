@@ -32,7 +32,8 @@ impl Change {
     }
 
     /// What it changes.
-    pub(crate) fn extent(&self) -> Extent {
+    #[must_use]
+    pub fn extent(&self) -> Extent {
         match self {
             Self::Write { offset, data } => {
                 Extent::between(*offset, offset.saturating_add(wide(data.len())))

@@ -71,6 +71,7 @@ pub(crate) struct History {
     pub(crate) puts_back: bool,
     pub(crate) reads_wait: bool,
     pub(crate) small_retained: bool,
+    pub(crate) spill_batch_bytes: u64,
     pub(crate) pace: u64,
     pub(crate) steps: Vec<Step>,
 }
@@ -127,10 +128,13 @@ fn steps() -> impl Strategy<Value = Step> {
 pub(crate) fn histories() -> impl Strategy<Value = History> {
     let unit_bytes = prop_oneof![9 => Just(64u64), 5 => Just(512), 1 => Just(32 << 10)];
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
-    (1usize..3, unit_bytes, flags, 1u64.., prop::collection::vec(steps(), 1..24)).prop_map(
-        |(bays, unit_bytes, (puts_back, reads_wait, small_retained), pace, steps)| History {
+    let spill_batch_bytes = prop_oneof![3 => Just(1u64), 1 => Just(1000), 1 => Just(1 << 20)];
+    let sizes = (unit_bytes, spill_batch_bytes);
+    (1usize..3, sizes, flags, 1u64.., prop::collection::vec(steps(), 1..24)).prop_map(
+        |(bays, sizes, (puts_back, reads_wait, small_retained), pace, steps)| History {
             bays,
-            unit_bytes,
+            unit_bytes: sizes.0,
+            spill_batch_bytes: sizes.1,
             puts_back,
             reads_wait,
             small_retained,

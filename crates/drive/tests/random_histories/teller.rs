@@ -66,6 +66,7 @@ impl<'h> Teller<'h> {
         let settings = |settings: &mut VolumeSettings| {
             settings.retention = retention;
             settings.retained_limit_bytes = if history.small_retained { 8 << 10 } else { 64 << 20 };
+            settings.spill_batch_bytes = history.spill_batch_bytes;
             // In real time nobody waits for what only the next step brings.
             let one = threads == Threads::One;
             settings.absent_reads = match history.reads_wait && one {
@@ -115,6 +116,7 @@ impl<'h> Teller<'h> {
             // right then is a loss of power.
             self.world.cabinet.disks().iter().for_each(|disk| disk.forget_scripts());
             self.until_no_handle_is_dead()?;
+            self.until_the_journals_have_what_was_retained()?;
         }
         let answered = self.happen(step)?;
         match step.deed {
@@ -246,6 +248,23 @@ impl<'h> Teller<'h> {
             .await
         });
         dealt_with.map_err(|_| format!("a loss is not dealt with: {}", self.account()))
+    }
+
+    /// Until then a kill is a loss of power, too.
+    fn until_the_journals_have_what_was_retained(&self) -> Result<(), String> {
+        let in_memory = |drive: &Drive| {
+            let volumes = drive.status().volumes.into_iter();
+            volumes.filter(|v| v.state == State::Absent).any(|v| v.retained_bytes > 0)
+        };
+        let entered = self.process().run(async |drive| {
+            timeout(STUCK, async {
+                while in_memory(&drive) {
+                    sleep(Duration::from_millis(1)).await;
+                }
+            })
+            .await
+        });
+        entered.map_err(|_| format!("what was retained is not in a journal: {}", self.account()))
     }
 
     /// What the drive says of itself, for a message.

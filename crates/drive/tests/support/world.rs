@@ -67,6 +67,8 @@ impl World {
         let mut settings = VolumeSettings::new(name, disk);
         settings.journal_limit_bytes = 16 << 20;
         settings.auto_insert = AutoInsert::Never;
+        // So small that every loss needs several turns.
+        settings.spill_batch_bytes = 1000;
         change(&mut settings);
         self.volumes.push(settings);
         self
