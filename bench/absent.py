@@ -7,14 +7,21 @@ The peers are whatever does the same work without the promises: hotbay with its 
 import contextlib
 import functools
 
+import goals
 import loads
-from loads import Work
+import present
+from clients import OWN_CLIENT, Work
 from nbd_client import Session
 from peers import Hotbay, nbdkit
 from report import Contestant, Row
 
-PAUSE_LOAD = Work("randwrite", "4k", 8)
-PAUSE_TARGET_MS = 10.0
+ABSENT, PRESENT, PLAIN, COW = "hotbay absent", "hotbay present", "nbdkit", "nbdkit cow"
+BARE = "bare append + fdatasync QD1"
+PAUSE_LOAD = Work("randwrite", "4k", 8, client=OWN_CLIENT)
+PAUSE_MS_MAX, PAUSE_MS_AMBITION = 10, 2
+WRITEBACK = "the page cache of the disk, and its writeback"
+ALIKE = ("hotbay begins each round with an empty journal, and nbdkit's cow filter with an empty file; the others "
+         "overwrite what is in the page cache. hotbay present syncs each 64 MiB; neither nbdkit ever does")
 
 
 @contextlib.contextmanager
@@ -25,54 +32,71 @@ def absent_and_peers(bench):
         images = {name: bench.image(bench.disk, name) for name in names}
         for image in images.values():
             stack.callback(image.unlink, missing_ok=True)
-        servers = (Hotbay(bench.hotbay, images["absent"], bench.disk, "hotbay absent"),
-                   Hotbay(bench.hotbay, images["present"], bench.disk, "hotbay present"),
-                   nbdkit(images["nbdkit"], bench.disk),
-                   nbdkit(images["cow"], bench.disk, "nbdkit cow", filters=("cow",)))
+        servers = (Hotbay(bench.hotbay, images["absent"], bench.disk, ABSENT),
+                   Hotbay(bench.hotbay, images["present"], bench.disk, PRESENT),
+                   nbdkit(images["nbdkit"], bench.disk, PLAIN),
+                   nbdkit(images["cow"], bench.disk, COW, filters=("cow",)))
         yield [stack.enter_context(server) for server in servers]
 
 
 def absent_writes(bench):
-    rows = [("absent 4k write QD32, disk", Work("randwrite", "4k", 32), "cpu_us", "fio's core, then the disk's writeback"),
-            ("absent 1M write QD4, disk", Work("write", "1M", 4), "rate", "copies in memory, then the disk's writeback")]
+    rows = [("absent 4k write QD32, disk", Work("randwrite", "4k", 32, client=OWN_CLIENT),
+             (goals.rate(0.8, against=PRESENT), goals.rate(1.5, against=COW))),
+            ("absent 1M write QD4, disk", Work("write", "1M", 4),
+             (goals.rate(0.7, against=PRESENT), goals.rate(1.3, against=COW)))]
     if not bench.wants(*(name for name, *_ in rows)):
         return
-    with absent_and_peers(bench) as (absent, present, plain, cow):
-        for name, work, judge, bound in rows:
-            contestants = [Contestant(absent.label, bench.served(absent, work, prepare=absent.empty_journal)),
-                           *(Contestant(s.label, bench.served(s, work)) for s in (present, plain, cow))]
+    with absent_and_peers(bench) as servers:
+        absent, cow = servers[0], servers[3]
+
+        def emptied(server):
+            if server is absent:
+                absent.empty_journal()
+            elif server is cow:
+                present.restarted(cow)
+            loads.settle()
+
+        for name, work, wanted in rows:
+            contestants = [bench.contestant(server, work, server.label != PRESENT,
+                                            functools.partial(emptied, server)) for server in servers]
             absent.eject()
-            bench.measure(Row(name, work.unit, contestants, judge, bound, bench.scale.rounds))
+            bench.measure(Row(name, work.unit, contestants, WRITEBACK, bench.scale.rounds, wanted, work.client,
+                              note=ALIKE))
 
 
 def absent_reads(bench):
-    rows = [("absent 4k read QD32, disk", Work("randread", "4k", 32), "cpu_us", "fio's core: compare CPU"),
-            ("absent 1M read QD4, disk", Work("read", "1M", 4), "rate", "copies in memory")]
+    rows = [("absent 4k read QD32, disk", Work("randread", "4k", 32, client=OWN_CLIENT), ()),
+            ("absent 1M read QD4, disk", Work("read", "1M", 4), (goals.rate(1.5),))]
     if not bench.wants(*(name for name, *_ in rows)):
         return
     with absent_and_peers(bench) as servers:
         servers[0].eject()
         loads.fill(servers[0])
         loads.fill(servers[3])
-        for name, work, judge, bound in rows:
-            contestants = [Contestant(s.label, bench.served(s, work)) for s in servers]
-            bench.measure(Row(name, work.unit, contestants, judge, f"{bound}; all in the page cache",
-                              bench.scale.rounds))
+        loads.settle()
+        note = "All of it is in the page cache, of the journal, the medium and nbdkit's file aside alike"
+        for name, work, wanted in rows:
+            contestants = [bench.contestant(s, work, s.label != PRESENT) for s in servers]
+            bench.measure(Row(name, work.unit, contestants, "waking the other process up", bench.scale.rounds, wanted,
+                              work.client, note=note))
 
 
 def stable_writes(bench):
-    names = {1: "absent 4k write + FUA QD1, disk", 16: "absent 4k write + FUA QD16, disk"}
-    if not bench.wants(*names.values()):
+    rows = [("absent 4k write + FUA QD1, disk", 1, (goals.rate(0.8, against=BARE),)),
+            ("absent 4k write + FUA QD16, disk", 16, (goals.rate(0.8, against=BARE), goals.rate(3, against=BARE)))]
+    if not bench.wants(*(name for name, *_ in rows)):
         return
-    with absent_and_peers(bench) as (absent, present, plain, _):
+    with absent_and_peers(bench) as (absent, beside, plain, _):
         absent.eject()
-        for depth, name in names.items():
-            contestants = [Contestant(s.label, functools.partial(loads.stable, s, depth, bench.scale.seconds,
-                                                                 bench.scale.warm_seconds))
-                           for s in (absent, present, plain)]
-            contestants.append(Contestant("bare append + fdatasync QD1", functools.partial(
-                loads.bare_appends, bench.disk / "bare", bench.scale.seconds)))
-            bench.measure(Row(name, "IOPS", contestants, "rate", "the disk's sync", bench.scale.rounds))
+        for name, depth, wanted in rows:
+            # From the middle on: the first MiB is where a disk's identity lies, which is watched.
+            work = Work("write", "4k", depth, client=OWN_CLIENT, fua=True, offset_mib=bench.scale.image_mib // 2)
+            contestants = [bench.contestant(s, work, s.label != PRESENT, loads.settle) for s in (absent, beside, plain)]
+            contestants.append(Contestant(BARE, functools.partial(loads.bare_appends, bench.disk / "bare",
+                                                                  bench.scale.seconds), peer=False))
+            note = "A write is answered after a sync of the journal, of the medium's file, or of the appended file"
+            bench.measure(Row(name, "IOPS", contestants, "the disk's sync", bench.scale.rounds, wanted, work.client,
+                              note=note))
         (bench.disk / "bare").unlink(missing_ok=True)
 
 
@@ -86,9 +110,6 @@ def replay(bench):
     source, target = bench.image(bench.disk, "source", mib), bench.image(bench.disk, "target", 2 * mib)
     medium = bench.image(bench.disk, "medium", 2 * mib)
     dd = ["dd", f"if={source}", f"of={target}", "bs=1M", "conv=notrunc,fsync", "status=none"]
-    # Every other 4k block, in ascending order, in place: what a replay has to do at the least.
-    sorted_writes = ["fio", "--name=w", "--ioengine=psync", f"--filename={target}", "--rw=write:4k", "--bs=4k",
-                     f"--size={2 * mib}M", f"--io_size={mib}M", "--end_fsync=1"]
     with Hotbay(bench.hotbay, medium, bench.disk, journal_mib=4 * mib + 512) as hotbay:
 
         def replayed(**filling):
@@ -96,13 +117,12 @@ def replay(bench):
             loads.fill(hotbay, **filling)
             return loads.commanded(hotbay, mib, hotbay.insert)
 
-        for name, filling, label, command in (
-                (sequential, {"size_mib": mib}, "dd conv=fsync", dd),
+        for name, filling, label, peer in (
+                (sequential, {"size_mib": mib}, "dd conv=fsync", functools.partial(loads.program, dd, mib)),
                 (random, {"pattern": "randwrite", "block": "4k", "size_mib": 2 * mib, "alignment": "8k"},
-                 "sorted pwrite loop", sorted_writes)):
-            contestants = [Contestant(hotbay.label, functools.partial(replayed, **filling)),
-                           Contestant(label, functools.partial(loads.program, command, mib))]
-            bench.measure(Row(name, "MB/s", contestants, "rate", "the disk", bench.scale.copy_rounds, per="MiB"))
+                 "sorted pwrite loop", functools.partial(loads.sorted_writes, target, 2 * mib, mib))):
+            contestants = [Contestant(hotbay.label, functools.partial(replayed, **filling)), Contestant(label, peer)]
+            bench.measure(Row(name, "MB/s", contestants, "the disk", bench.scale.copy_rounds, (goals.rate(0.8),)))
     for image in (source, target, medium):
         image.unlink()
 
@@ -111,10 +131,10 @@ def swap(bench):
     for place, directory in (("tmpfs", bench.memory), ("disk", bench.disk)):
         name = f"swap's copy of {bench.scale.copied}, {place}"
         if bench.wants(name):
-            swap_in(bench, name, directory, "copies in memory" if place == "tmpfs" else "the disk")
+            swap_in(bench, name, directory, "the memory" if place == "tmpfs" else "the disk")
 
 
-def swap_in(bench, name, directory, bound):
+def swap_in(bench, name, directory, waits_for):
     mib = bench.scale.copy_mib
     here, copy = bench.image(directory, "source", mib), directory / "copy.img"
     media = [bench.image(directory, "medium", mib), directory / "other.img"]
@@ -129,13 +149,16 @@ def swap_in(bench, name, directory, bound):
             return sample
 
         def copied(origin):
-            copy.unlink(missing_ok=True)
-            return loads.program(["nbdcopy", "--flush", origin, copy], mib)
+            try:
+                return loads.program(["nbdcopy", "--flush", origin, copy], mib)
+            finally:
+                copy.unlink(missing_ok=True)
 
         contestants = [Contestant(hotbay.label, swapped),
                        Contestant("nbdcopy, file to file", functools.partial(copied, here)),
                        Contestant("nbdcopy, nbdkit to file", functools.partial(copied, server.address.uri))]
-        bench.measure(Row(name, "MB/s", contestants, "rate", bound, bench.scale.copy_rounds, per="MiB"))
+        bench.measure(Row(name, "MB/s", contestants, waits_for, bench.scale.copy_rounds,
+                          (goals.rate(0.8, against="nbdcopy, file to file"),)))
     for image in (here, copy, *media):
         image.unlink(missing_ok=True)
 
@@ -156,16 +179,17 @@ def pauses(bench):
 
         def disturbed(before, act):
             before()
-            return loads.disturbed(hotbay, PAUSE_LOAD, bench.scale.seconds / 2, act)
+            loads.settle()
+            return loads.disturbed(bench.hotbay, hotbay, PAUSE_LOAD, bench.scale.seconds / 2, act)
 
         for event, before, act in (("nothing happens", hotbay.insert, lambda: None),
                                    ("a pull", hotbay.insert, lambda: hotbay.run("pull", "a")),
                                    ("a replay's end", hotbay.empty_journal, hotbay.insert),
                                    ("a swap", hotbay.insert, exchange)):
-            contestants = [Contestant(hotbay.label, functools.partial(disturbed, before, act)),
-                           Contestant("target", lambda: {"max_ms": PAUSE_TARGET_MS})]
-            bench.measure(Row(events[event], "IOPS", contestants, "max_ms", "the page cache of the disk",
-                              bench.scale.rounds))
+            contestants = [Contestant(hotbay.label, functools.partial(disturbed, before, act))]
+            wanted = goals.at_most("max_ms", PAUSE_MS_MAX, PAUSE_MS_AMBITION)
+            bench.measure(Row(events[event], "IOPS", contestants, WRITEBACK, bench.scale.rounds,
+                              () if event == "nothing happens" else (wanted,), PAUSE_LOAD.client))
     for image in media:
         image.unlink(missing_ok=True)
 

@@ -6,6 +6,7 @@ ended by its pid.
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -83,6 +84,11 @@ class Server:
         """
         return time.clock_gettime_ns((~self.process.pid << 3) | 2)
 
+    def disk_read_bytes(self):
+        """What it caused to be read from a disk, by the kernel's count."""
+        with open(f"/proc/{self.process.pid}/io", encoding="ascii") as file:
+            return int(next(line for line in file if line.startswith("read_bytes:")).split()[1])
+
     def forget_peak(self):
         """Lets the peak of its memory begin anew."""
         try:
@@ -97,6 +103,10 @@ class Server:
     def rss_mib(self):
         return self._memory("VmRSS")
 
+    def own_mib(self):
+        """Memory that is its own: without the files that it maps."""
+        return self._memory("RssAnon")
+
     def _memory(self, key):
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
             line = next(line for line in file if line.startswith(key + ":"))
@@ -104,21 +114,29 @@ class Server:
 
 
 class Hotbay(Server):
-    """A daemon with one volume `a`, its journal on disk, driven by the command line as people do."""
+    """A daemon with one volume `a`, its journal on disk, driven by the command line as people do.
 
-    def __init__(self, binary, image, directory, label="hotbay", port=None, journal_mib=4096):
+    `settings` are lines for the top of its configuration.
+    """
+
+    def __init__(self, binary, image, directory, label="hotbay", port=None, journal_mib=4096, settings=""):
         home = directory / f"{label.replace(' ', '-')}-{time.monotonic_ns()}"
         home.mkdir()
         unix, control = str(home / "nbd.sock"), str(home / "control.sock")
         listen = f"tcp:127.0.0.1:{port}" if port else f"unix:{unix}"
         (home / "hotbay.toml").write_text(
-            f'listen = ["{listen}"]\ncontrol = "{control}"\nstate = "{home / "state"}"\n'
+            f'{settings}\nlisten = ["{listen}"]\ncontrol = "{control}"\nstate = "{home / "state"}"\n'
             f'[[volume]]\nname = "a"\nmedium = "file:{image}"\nabsent_wait = "60s"\n'
             f'journal_limit = "{journal_mib}MiB"\nauto_insert = false\n')
-        self.binary, self.control, self.said = binary, control, ""
+        self.binary, self.control, self.said, self.home = binary, control, "", home
         address = Address("a", port=port) if port else Address("a", unix=unix)
         command = [binary, "serve", str(home / "hotbay.toml")]
         super().__init__(label, command, address, directory, {"HOTBAY_LOG": "warn"})
+
+    def __exit__(self, *exception):
+        """With its journal: journals of gigabytes are not kept until the end of the run."""
+        super().__exit__(*exception)
+        shutil.rmtree(self.home, ignore_errors=True)
 
     def run(self, *words):
         """A command for the daemon, to its end; gives the seconds it took."""
@@ -131,9 +149,12 @@ class Hotbay(Server):
         self.said = done.stdout
         return seconds
 
-    def state(self):
+    def status(self):
         self.run("status", "--json")
-        return json.loads(self.said)["volumes"][0]["state"]
+        return json.loads(self.said)["volumes"][0]
+
+    def state(self):
+        return self.status()["state"]
 
     def eject(self):
         if self.state() != "absent":

@@ -6,6 +6,7 @@ import functools
 
 import loads
 from peers import Failed, Hotbay, free_port, nbdkit, qemu_nbd
+from report import Contestant
 
 
 @dataclasses.dataclass
@@ -17,6 +18,8 @@ class Scale:
     warm_seconds: float
     image_mib: int
     copy_mib: int
+    extents: int
+    sparse_gib: int = 1024
 
     @property
     def copy_rounds(self):
@@ -55,12 +58,15 @@ class Bench:
     def image(self, directory, name, mib=None):
         return loads.image(directory / f"{name}.img", mib or self.scale.image_mib)
 
-    def served(self, server, work, **how):
-        return functools.partial(loads.served, server, work, self.scale.seconds, self.scale.warm_seconds, **how)
+    def contestant(self, server, work, peer=True, prepare=None, cold=False):
+        """A server under this work; warmed up once unless it is to be cold."""
+        load = functools.partial(loads.served, self.hotbay, server, work)
+        return Contestant(server.label, functools.partial(load, self.scale.seconds, prepare=prepare, cold=cold),
+                          None if cold else functools.partial(load, self.scale.warm_seconds), peer)
 
 
 @contextlib.contextmanager
-def three(bench, directory, sessions=8, tcp=False, mib=None):
+def three(bench, directory, sessions=8, tcp=False, mib=None, settings=""):
     """hotbay, nbdkit and qemu-nbd, each with an image of its own; the images are gone afterwards."""
     with contextlib.ExitStack() as stack:
         images = []
@@ -68,7 +74,7 @@ def three(bench, directory, sessions=8, tcp=False, mib=None):
             images.append(bench.image(directory, name, mib))
             stack.callback(images[-1].unlink, missing_ok=True)
         ports = [free_port() if tcp else None for _ in images]
-        servers = (Hotbay(bench.hotbay, images[0], bench.disk, port=ports[0]),
+        servers = (Hotbay(bench.hotbay, images[0], bench.disk, port=ports[0], settings=settings),
                    nbdkit(images[1], bench.disk, port=ports[1]),
                    qemu_nbd(images[2], bench.disk, port=ports[2], sessions=sessions))
         yield [stack.enter_context(server) for server in servers]
