@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use hotbay_block::Extent;
 
+use crate::checksum::checksum;
 use crate::format::{EXTENT_MAX, PAYLOAD_MAX, RECORD_BYTES, SPLIT_BYTES, narrow, wide};
 use crate::record::{Kind, stored_bytes};
 
@@ -19,7 +20,7 @@ pub(crate) struct Draft {
 impl Draft {
     /// A write of these bytes.
     pub(crate) fn write(offset: u64, payload: Bytes) -> Self {
-        let (length, payload_crc) = (wide(payload.len()), crc32c::crc32c(&payload));
+        let (length, payload_crc) = (wide(payload.len()), checksum(&payload));
         Self { kind: Kind::Write, offset, length, payload, payload_crc }
     }
 

@@ -3,6 +3,7 @@
 //! Each offset follows from the field before it. All integers are little-endian.
 
 use crate::Sequence;
+use crate::checksum::{checksum, checksum_after};
 
 /// What a segment file begins with.
 pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"hotbayJL";
@@ -216,7 +217,7 @@ impl SegmentHeader {
         put(&mut header, segment::FIRST_SEQUENCE, &self.first.get().to_le_bytes());
         put(&mut header, segment::SYNCED, &self.synced.get().to_le_bytes());
         put(&mut header, segment::REPLAYED, &self.replayed.get().to_le_bytes());
-        put(&mut header, segment::INVENTORY_CRC, &crc32c::crc32c(&list).to_le_bytes());
+        put(&mut header, segment::INVENTORY_CRC, &checksum(&list).to_le_bytes());
         let crc = header_crc(&header, segment::HEADER_CRC, 0);
         put(&mut header, segment::HEADER_CRC, &crc.to_le_bytes());
         header.extend_from_slice(&list);
@@ -259,7 +260,7 @@ impl SegmentHeader {
         let count = usize::try_from(fields.u32(segment::INVENTORY_COUNT)?).ok()?;
         let end = count.checked_mul(inventory::BYTES)?.checked_add(segment::BYTES)?;
         let list = fields.0.get(segment::BYTES..end)?;
-        if fields.u32(segment::INVENTORY_CRC)? != crc32c::crc32c(list) {
+        if fields.u32(segment::INVENTORY_CRC)? != checksum(list) {
             return None;
         }
         let inventory =
@@ -292,7 +293,7 @@ fn decode_entry(bytes: &[u8]) -> Option<InventoryEntry> {
 /// The checksum of all that comes before the field that holds it.
 fn header_crc(header: &[u8], crc: Field, seed: u32) -> u32 {
     let covered = header.get(..crc.offset).expect("the checksum is the last field");
-    crc32c::crc32c_append(seed, covered)
+    checksum_after(seed, covered)
 }
 
 /// The header of a record, as written and as read once its checksum was right.

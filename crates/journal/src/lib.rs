@@ -12,6 +12,7 @@
 
 #![warn(clippy::as_conversions, clippy::indexing_slicing)]
 
+mod checksum;
 mod content;
 mod draft;
 mod error;

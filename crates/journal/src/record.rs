@@ -2,6 +2,7 @@
 
 use hotbay_block::Extent;
 
+use crate::checksum::{checksum, checksum_after};
 use crate::format::{EXTENT_MAX, PAYLOAD_MAX, RECORD_BYTES, RawRecord, aligned, record};
 use crate::{Sequence, format};
 
@@ -59,11 +60,11 @@ pub(crate) struct Seed(u32);
 
 impl Seed {
     pub(crate) fn of(volume: &[u8; 16], segment: u64) -> Self {
-        Self(crc32c::crc32c_append(crc32c::crc32c(volume), &segment.to_le_bytes()))
+        Self(checksum_after(checksum(volume), &segment.to_le_bytes()))
     }
 
     fn at(self, position: u64) -> u32 {
-        crc32c::crc32c_append(self.0, &position.to_le_bytes())
+        checksum_after(self.0, &position.to_le_bytes())
     }
 }
 
@@ -135,8 +136,7 @@ impl Record {
 
     /// Whether this is its payload.
     pub(crate) fn has_payload(&self, payload: &[u8]) -> bool {
-        format::wide(payload.len()) == self.payload_bytes()
-            && crc32c::crc32c(payload) == self.payload_crc
+        format::wide(payload.len()) == self.payload_bytes() && checksum(payload) == self.payload_crc
     }
 }
 
