@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use memmap2::{Mmap, MmapOptions};
-use rustix::fs::{Advice, FallocateFlags, FlockOperation, fadvise, fallocate, flock};
+use rustix::fs::{Advice, FallocateFlags, FlockOperation, fadvise, fallocate, flock, fstatfs};
 use rustix::io::{Errno, pwritev};
 
 use crate::format::{narrow, wide};
@@ -22,11 +22,32 @@ static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
+/// What a file system does when bytes of a file are written for the second time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Overwriting {
+    /// They go where they were. A block that was written before is then synced without a word to the file system's
+    /// own journal, which one that was only allocated is not.
+    InPlace,
+    /// They go elsewhere, or nobody knows: to write zeroes first would cost room that the allocation had made sure of.
+    Elsewhere,
+}
+
+impl Overwriting {
+    /// From `statfs(2)`: ext2 to ext4, and XFS, where a file whose blocks are not shared is overwritten in place.
+    const IN_PLACE: [u64; 2] = [0xef53, 0x5846_5342];
+
+    fn of(directory: &File) -> io::Result<Self> {
+        let kind = u64::try_from(fstatfs(directory)?.f_type).unwrap_or_default();
+        Ok(if Self::IN_PLACE.contains(&kind) { Self::InPlace } else { Self::Elsewhere })
+    }
+}
+
 /// The segments of one journal in one directory of a local file system.
 #[derive(Debug)]
 pub struct FileStorage {
     path: PathBuf,
     directory: File,
+    overwriting: Overwriting,
 }
 
 impl FileStorage {
@@ -42,7 +63,7 @@ impl FileStorage {
         }
         let directory = File::open(&path)?;
         flock(&directory, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Self { path, directory })
+        Ok(Self { path, overwriting: Overwriting::of(&directory)?, directory })
     }
 
     /// The directory of a journal that is only read: nothing is created or locked.
@@ -52,7 +73,13 @@ impl FileStorage {
     pub fn open_to_read(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
         let directory = File::open(&path)?;
-        Ok(Self { path, directory })
+        Ok(Self { path, overwriting: Overwriting::of(&directory)?, directory })
+    }
+
+    fn segment_over(&self, file: File) -> io::Result<FileSegment> {
+        let length = file.metadata()?.len();
+        let map = if length == 0 { Bytes::new() } else { Bytes::from_owner(map(&file, length)?) };
+        Ok(FileSegment { file, length: AtomicU64::new(length), map, overwriting: self.overwriting })
     }
 }
 
@@ -92,7 +119,7 @@ impl Storage for FileStorage {
             .create_new(true)
             .mode(FILE_MODE)
             .open(&path)?;
-        match allocate(&file, 0, length).and_then(|()| FileSegment::over(file)) {
+        match allocate(&file, 0, length).and_then(|()| self.segment_over(file)) {
             Ok(segment) => Ok(Box::new(segment)),
             Err(error) => {
                 // What is left of it is no segment, so failing to remove it costs only space.
@@ -105,7 +132,7 @@ impl Storage for FileStorage {
     fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn SegmentFile>> {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(access == Access::Write).open(self.path.join(name))?;
-        Ok(Box::new(FileSegment::over(file)?))
+        Ok(Box::new(self.segment_over(file)?))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -161,14 +188,7 @@ struct FileSegment {
     /// What of the map is backed by the file; less than the map after an erasure that found no room.
     length: AtomicU64,
     map: Bytes,
-}
-
-impl FileSegment {
-    fn over(file: File) -> io::Result<Self> {
-        let length = file.metadata()?.len();
-        let map = if length == 0 { Bytes::new() } else { Bytes::from_owner(map(&file, length)?) };
-        Ok(Self { file, length: AtomicU64::new(length), map })
-    }
+    overwriting: Overwriting,
 }
 
 #[expect(unsafe_code, reason = "the journal is read through a memory map")]
@@ -194,6 +214,12 @@ impl SegmentFile for FileSegment {
 
     fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {
         write_all(&self.file, slices, position)
+    }
+
+    fn prepare(&self, position: u64, length: u64) {
+        if self.overwriting == Overwriting::InPlace {
+            let _ = write_zeroes(&self.file, position, position.saturating_add(length));
+        }
     }
 
     fn sync_data(&self) -> io::Result<()> {

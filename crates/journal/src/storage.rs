@@ -72,6 +72,11 @@ pub trait SegmentFile: Send + Sync {
     /// Those of the storage; any part of the bytes may have been written then.
     fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()>;
 
+    /// Says that these bytes, which read as zeroes and go on doing so, are going to be written and synced in small
+    /// steps. Storage may write zeroes over them where that makes such syncs cheaper, or do nothing. Nobody
+    /// relies on it: what fails here is met by the write or the sync that follows.
+    fn prepare(&self, position: u64, length: u64);
+
     /// Makes each write that returned before durable. Never retried after a failure.
     ///
     /// # Errors

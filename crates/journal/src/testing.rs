@@ -27,6 +27,8 @@ pub enum Step {
     Create,
     /// To write.
     Write,
+    /// To write zeroes over what is going to be written.
+    Prepare,
     /// To sync a file.
     Sync,
     /// To remove a file.
@@ -372,6 +374,15 @@ impl SegmentFile for ImageFile {
         file.pending.push(start..at);
         state.end(Step::Write);
         Ok(())
+    }
+
+    fn prepare(&self, position: u64, length: u64) {
+        let mut state = self.storage.0.lock();
+        let range = narrow(position)..narrow(position + length);
+        let file = state.image.file_mut(self.id);
+        file.live.get_mut(range.clone()).expect("it stays within the file").fill(0);
+        file.pending.push(range);
+        state.end(Step::Prepare);
     }
 
     fn sync_data(&self) -> io::Result<()> {

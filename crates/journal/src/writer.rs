@@ -15,12 +15,18 @@ use crate::Sequence;
 use crate::draft::{Draft, part_that_fits};
 use crate::error::is_storage_full;
 use crate::format::{
-    ALIGNMENT, CONTROL_BYTES, RECORD_BYTES, SegmentHeader, VolumeStamp, narrow, record, wide,
+    ALIGNMENT, CONTROL_BYTES, RECORD_BYTES, SPLIT_BYTES, SegmentHeader, VolumeStamp, narrow,
+    record, wide,
 };
 use crate::index::{Entry, Holds, Index};
 use crate::record::{Kind, Record, Seed};
 use crate::segment::{Segment, SegmentState, Slot, Stage, name_of};
 use crate::storage::{SegmentFile, Storage};
+
+/// How far zeroes are written ahead of small records.
+const AHEAD_BYTES: u64 = 256 << 10;
+/// What is appended between two syncs is small up to this.
+const AHEAD_OF_MAX: u64 = 32 << 10;
 
 /// What a journal stands on; never changes while it is open.
 pub(crate) struct Ground {
@@ -101,6 +107,10 @@ pub(crate) struct Writer {
     slot: Slot,
     active: Arc<Segment>,
     position: u64,
+    /// How much of the active segment's file has been written, be it with zeroes.
+    written_to: u64,
+    /// The bytes of records since the last sync began.
+    appended_bytes: u64,
     pub(crate) next_sequence: Sequence,
     next_number: u64,
     /// Segments with bytes that no sync has covered.
@@ -144,6 +154,8 @@ impl Writer {
             slot,
             active,
             position,
+            written_to: position,
+            appended_bytes: 0,
             next_sequence: end.next_sequence,
             next_number: end.next_number,
             unsynced: Vec::new(),
@@ -248,10 +260,29 @@ impl Writer {
 
     /// Hands over what is to be synced. Where that then fails the journal has failed: it is not handed out again.
     pub(crate) fn take_unsynced(&mut self) -> Unsynced {
+        self.write_ahead();
         Unsynced {
             segments: std::mem::take(&mut self.unsynced),
             directory: std::mem::take(&mut self.directory_unsynced),
             covered: self.next_sequence.previous(),
+        }
+    }
+
+    /// Has zeroes written over what comes next, to be synced along with what was appended, so that the syncs after
+    /// it find blocks that are written already. Only where little was appended since the last sync, since the
+    /// same appended again would reach what was never written; of large appends the sync is the lesser part.
+    fn write_ahead(&mut self) {
+        let appended = std::mem::take(&mut self.appended_bytes);
+        let is_ahead = self.position + appended <= self.written_to;
+        if appended == 0 || appended > AHEAD_OF_MAX || is_ahead {
+            return;
+        }
+        let from = self.position.max(self.written_to);
+        let to =
+            (self.position + AHEAD_BYTES).next_multiple_of(SPLIT_BYTES).min(self.active.length);
+        if from < to {
+            self.active.file.prepare(from, to - from);
+            self.written_to = to;
         }
     }
 
@@ -358,7 +389,7 @@ impl Writer {
         let active = segment_of(&header, file);
         self.predecessor = Some((std::mem::replace(&mut self.active, active), self.position));
         self.slot = index.segments.add(fresh_state(&self.active));
-        self.position = 0;
+        (self.position, self.written_to) = (0, 0);
         self.directory_unsynced = true;
         header.encode()
     }
@@ -392,6 +423,8 @@ impl Writer {
         }
         self.note_unsynced(&Arc::clone(&self.active));
         self.position = position;
+        self.appended_bytes += position - begin;
+        self.written_to = self.written_to.max(position);
         write(&self.active, &slices_of(header, &headers, drafts), begin)
     }
 

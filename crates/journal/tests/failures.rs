@@ -161,3 +161,26 @@ fn a_group_is_one_write_and_a_covered_flush_costs_nothing() {
     journal.sync().unwrap();
     assert_eq!(storage.take_steps(), []);
 }
+
+/// How often zeroes are written ahead of appends of `length` bytes, each synced, that fill several segments.
+fn prepared(length: usize) -> usize {
+    let (storage, journal) = begin();
+    for number in 0..(3u64 << 20) / length as u64 {
+        journal.append(&[write(number * length as u64, length, 1)]).unwrap();
+        journal.sync().unwrap();
+    }
+    let is_prepared =
+        storage.take_steps().into_iter().filter(|&step| step == Step::Prepare).count();
+    let crashed = ImageStorage::over(storage.image().crashed(&mut || false));
+    let (recovered, _) = Journal::open(Arc::new(crashed), SETTINGS).unwrap();
+    let all = Extent::new(0, 4 << 20).unwrap();
+    assert!(recovered.pieces(all) == journal.pieces(all));
+    is_prepared
+}
+
+#[test]
+fn blocks_are_written_ahead_of_small_syncs_now_and_then_and_never_of_large_ones() {
+    let often = prepared(4096);
+    assert!((3 * 4..4 * 4).contains(&often), "once for a quarter of a segment, not {often} times");
+    assert_eq!(prepared(64 << 10), 0);
+}
