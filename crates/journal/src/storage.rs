@@ -75,7 +75,7 @@ pub trait SegmentFile: Send + Sync {
     /// Says that these bytes, which read as zeroes and go on doing so, are going to be written and synced in small
     /// steps. Storage may write zeroes over them where that makes such syncs cheaper, or do nothing. Nobody
     /// relies on it: what fails here is met by the write or the sync that follows.
-    fn prepare(&self, position: u64, length: u64);
+    fn prepare(&self, _position: u64, _length: u64) {}
 
     /// Makes each write that returned before durable. Never retried after a failure.
     ///

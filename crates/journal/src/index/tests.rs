@@ -20,9 +20,6 @@ impl SegmentFile for NoFile {
     fn write_at(&self, _: &[std::io::IoSlice<'_>], _: u64) -> std::io::Result<()> {
         unreachable!("the index does no I/O")
     }
-    fn prepare(&self, _: u64, _: u64) {
-        unreachable!("the index does no I/O")
-    }
     fn sync_data(&self) -> std::io::Result<()> {
         unreachable!("the index does no I/O")
     }
