@@ -183,6 +183,9 @@ impl JournalLog {
 
     /// Whether the journal has something of the extent.
     pub(crate) fn touches(&self, extent: Extent) -> bool {
+        if self.backlog.is_empty() {
+            return self.journal.touches(extent);
+        }
         self.pieces(extent).iter().any(|piece| piece.content.is_some())
     }
 
@@ -217,6 +220,14 @@ impl JournalLog {
         let marked = blocking(move || journal.mark_replayed(up_to)).await;
         self.room.notify_waiters();
         marked
+    }
+
+    /// Deletes one segment of what a replay has left; whether there was one.
+    pub(crate) async fn delete_retired(&self) -> Result<bool, JournalError> {
+        let journal = Arc::clone(&self.journal);
+        let deleted = blocking(move || journal.delete_retired()).await;
+        self.room.notify_waiters();
+        deleted
     }
 
     /// Whether space of overwritten records should be gained now.

@@ -125,7 +125,7 @@ impl Replay<'_> {
                 false => self.switch().await,
             };
             match step {
-                Ok(Switched::Yes) => return Ok(()),
+                Ok(Switched::Yes) => return self.tidy_up().await,
                 Ok(Switched::NotYet) => passes += 1,
                 // The journal's disk has no room to note that it may let go; what is in it stays.
                 Err(Interrupted::Journal(error)) if !is_broken(&error) => {
@@ -135,6 +135,18 @@ impl Replay<'_> {
                 Err(interrupted) => return Err(interrupted),
             }
         }
+    }
+
+    /// Deletes what the journal does not need any more, now that nobody waits for it. One file at a time, so that nobody
+    /// who wants to change the state waits long; and with `stay` held, since the files of another journal, begun by a
+    /// swap, may have the same names.
+    async fn tidy_up(&self) -> Result<(), Interrupted> {
+        while let Some(_stay) = self.volume.turn_at(self.attachment).await {
+            if !self.volume.log().delete_retired().await? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Whether what interrupted the replay, an eject for example, did not come about, so that it has to go on.

@@ -44,6 +44,7 @@ impl Log {
     fn changes(&self, count: u64, data: &Bytes) -> Vec<Change> {
         if self.journal.usage().disk_bytes > EMPTIED_AT_BYTES {
             self.journal.mark_replayed(self.journal.head()).unwrap();
+            while self.journal.delete_retired().unwrap() {}
         }
         let length = u64::try_from(data.len()).unwrap();
         let next = || self.appended.replace(self.appended.get() + 1);

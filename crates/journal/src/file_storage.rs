@@ -212,6 +212,11 @@ impl SegmentFile for FileSegment {
         self.length.load(Ordering::Acquire)
     }
 
+    fn prefetch(&self) {
+        // What it would have fetched is fetched when it is read.
+        let _ = fadvise(&self.file, 0, None, Advice::WillNeed);
+    }
+
     fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {
         write_all(&self.file, slices, position)
     }

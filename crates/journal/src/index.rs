@@ -172,6 +172,16 @@ impl Index {
         self.extents.iter().map(|(&offset, entry)| (offset, entry))
     }
 
+    /// Takes all extents out at once, unless one may be newer than `up_to`.
+    pub(crate) fn take_all_up_to(&mut self, up_to: Sequence) -> Option<BTreeMap<u64, Entry>> {
+        if self.head > up_to {
+            return None;
+        }
+        self.segments.clear_live();
+        self.live_bytes = 0;
+        Some(std::mem::take(&mut self.extents))
+    }
+
     /// Drops extents that are not newer than `up_to`, looking at no more than `most` of those at `from` and
     /// above. Gives where to go on, or `None` at the end.
     pub(crate) fn drop_up_to(&mut self, up_to: Sequence, from: u64, most: usize) -> Option<u64> {

@@ -48,6 +48,12 @@ impl Journal {
         at >= extent.end()
     }
 
+    /// Whether the journal holds any byte of an extent.
+    #[must_use]
+    pub fn touches(&self, extent: Extent) -> bool {
+        self.index.read().overlapping(extent).next().is_some()
+    }
+
     /// The sequence of the newest change; [`Sequence::ZERO`] where there was none. Records that change nothing of the
     /// volume do not move it.
     #[must_use]
@@ -116,7 +122,7 @@ impl Journal {
         self.index.read().is_empty()
     }
 
-    /// How much it holds.
+    /// How much it holds. One short lock, so it may be asked for each change.
     #[must_use]
     pub fn usage(&self) -> Usage {
         let index = self.index.read();

@@ -44,7 +44,7 @@ fn least_gain(ground: &Ground) -> u64 {
 
 /// Whether a sync would free segments.
 fn has_dead(index: &Index) -> bool {
-    index.segments.iter().any(|(_, state)| state.is_dead())
+    index.segments.iter().any(|(_, state)| state.is_dead() || state.is_left_over())
 }
 
 /// The full segment that frees most, of those whose live extents take at most `room` bytes elsewhere.

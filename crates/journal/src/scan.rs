@@ -13,8 +13,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-
 use crate::Sequence;
 use crate::error::{Damage, ScanError};
 use crate::format::{
@@ -22,7 +20,10 @@ use crate::format::{
 };
 use crate::record::{Kind, Record, Seed};
 use crate::segment::number_of;
-use crate::storage::{Access, Storage};
+use crate::storage::{Access, SegmentFile, Storage};
+
+/// How many segments are fetched ahead of the one that is read, so that the disk is not idle while checksums are taken.
+const PREFETCHED: usize = 3;
 
 /// What a scan found out. Nothing was changed.
 #[derive(Clone, Debug)]
@@ -138,22 +139,29 @@ impl SegmentReport {
 /// Where the storage cannot be read, or holds what is not one journal of this format. Damage is not an error here but
 /// a verdict.
 pub fn scan(storage: &dyn Storage, volume: Option<[u8; 16]>) -> Result<ScanReport, ScanError> {
-    let files = read_files(storage)?;
+    let files = open_files(storage)?;
     let headers = files
         .iter()
-        .map(|(&number, bytes)| decode_header(number, bytes))
+        .map(|(&number, file)| decode_header(number, &file.view(0, file.len())))
         .collect::<Result<Vec<_>, _>>()?;
     let stamp = common_volume(&headers)?;
     let owner = stamp.map(|stamp| stamp.id).or(volume);
+    let mut ahead = files.values().skip(PREFETCHED);
+    files.values().take(PREFETCHED).for_each(|file| file.prefetch());
     let segments: Vec<SegmentReport> = files
         .iter()
         .zip(headers)
-        .map(|((&number, bytes), header)| parse(number, bytes, header, owner))
+        .map(|((&number, file), header)| {
+            if let Some(file) = ahead.next() {
+                file.prefetch();
+            }
+            parse(number, &file.view(0, file.len()), header, owner)
+        })
         .collect();
     Ok(judge(stamp, segments))
 }
 
-fn read_files(storage: &dyn Storage) -> Result<BTreeMap<u64, Bytes>, ScanError> {
+fn open_files(storage: &dyn Storage) -> Result<BTreeMap<u64, Box<dyn SegmentFile>>, ScanError> {
     let io = |name: &str| {
         let name = name.to_owned();
         move |source| ScanError::Io { name, source }
@@ -162,7 +170,7 @@ fn read_files(storage: &dyn Storage) -> Result<BTreeMap<u64, Bytes>, ScanError> 
     for name in storage.list().map_err(io("the directory"))? {
         let Some(number) = number_of(&name) else { continue };
         let file = storage.open(&name, Access::Read).map_err(io(&name))?;
-        files.insert(number, file.view(0, file.len()));
+        files.insert(number, file);
     }
     Ok(files)
 }

@@ -87,6 +87,11 @@ impl SegmentState {
         self.segment.length.saturating_sub(self.live_cost)
     }
 
+    /// Whether all that is left of it is its file.
+    pub(crate) fn is_left_over(&self) -> bool {
+        matches!(self.stage, Stage::Retired(_)) && self.live_extents == 0
+    }
+
     /// Whether nothing in it is live and nothing will be.
     pub(crate) fn is_dead(&self) -> bool {
         self.stage == Stage::Sealed && self.live_extents == 0
@@ -144,6 +149,13 @@ impl Segments {
             .map(Slot)
             .zip(&self.slots)
             .filter_map(|(slot, state)| Some((slot, state.as_ref()?)))
+    }
+
+    /// Notes that nothing is live in any of them.
+    pub(crate) fn clear_live(&mut self) {
+        for state in self.slots.iter_mut().flatten() {
+            (state.live_extents, state.live_cost) = (0, 0);
+        }
     }
 
     /// The length of all files together.

@@ -65,6 +65,9 @@ pub trait SegmentFile: Send + Sync {
         self.len() == 0
     }
 
+    /// Says that all of it is going to be read. Does not wait; does nothing where the storage has no use for it.
+    fn prefetch(&self) {}
+
     /// Writes all the slices, one after the other, at `position`. Never past the end, and never where bytes
     /// that a view may show have been written before.
     ///

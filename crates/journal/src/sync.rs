@@ -41,8 +41,9 @@ impl Journal {
         self.sync_unsynced().map(drop)
     }
 
-    /// Notes, durably, that every change up to `up_to` is on the medium and was synced there. Then they are dropped,
-    /// and segments without live extents are deleted. A crash leaves the state before or after.
+    /// Notes, durably, that every change up to `up_to` is on the medium and was synced there. Then they are dropped. A
+    /// crash leaves the state before or after. Segments without live extents stay on the disk until
+    /// [`delete_retired`](Self::delete_retired), or a later sync, deletes them: that takes time, and nobody has to wait for it.
     ///
     /// Afterwards nothing live is as old as `up_to`. A copy that relocation made of a replayed extent is newer, and is
     /// to be replayed once more: the journal is done with when [`is_empty`](Self::is_empty) says so.
@@ -61,8 +62,19 @@ impl Journal {
         self.note_replayed(up_to, &emptied)?;
         let covered = self.sync_unsynced()?;
         self.drop_up_to(up_to);
-        self.delete_retired()?;
         self.note_synced(covered)
+    }
+
+    /// Deletes the file of one segment that is durably known not to be needed. Whether there was one. Blocks for the
+    /// deletion of one file, which may wait for a sync that is under way.
+    ///
+    /// # Errors
+    /// As [`sync`](Self::sync).
+    pub fn delete_retired(&self) -> Result<bool, JournalError> {
+        self.check_failure()?;
+        let _turn = self.syncing.lock();
+        let synced = self.writer.lock().synced;
+        Ok(self.delete_one_retired(synced)? > 0)
     }
 
     /// One whole sync, in this thread's turn: retires what is dead, syncs, deletes, and notes that it was done.
@@ -74,7 +86,7 @@ impl Journal {
         };
         self.retire(&mut self.writer.lock(), Vec::new(), &dead)?;
         let covered = self.sync_unsynced()?;
-        let bytes = self.delete_retired()?;
+        let bytes = self.delete_all_retired(covered)?;
         self.note_synced(covered)?;
         Ok(bytes)
     }
@@ -130,27 +142,34 @@ impl Journal {
         Ok(unsynced.covered)
     }
 
-    /// Deletes segments whose retirement is durable and to which nothing refers. Gives their bytes.
-    fn delete_retired(&self) -> Result<u64, JournalError> {
-        let synced = self.writer.lock().synced;
+    /// Deletes all segments whose retirement is durable and to which nothing refers. Gives their bytes.
+    fn delete_all_retired(&self, synced: Sequence) -> Result<u64, JournalError> {
         let mut freed = 0;
-        while let Some((slot, number)) = self.next_to_delete(synced) {
-            self.ground
-                .storage
-                .remove(&name_of(number))
-                .map_err(|source| self.fail_io(format!("delete segment {number}"), source))?;
-            // Only now, so that the files never take more than the limit.
-            let removed = self.index.write().segments.remove(slot);
-            freed += removed.map_or(0, |state| state.segment.length);
-            self.writer.lock().note_removal(number);
+        loop {
+            match self.delete_one_retired(synced)? {
+                0 => return Ok(freed),
+                bytes => freed += bytes,
+            }
         }
-        Ok(freed)
+    }
+
+    /// The same for one of them; 0 where there is none.
+    fn delete_one_retired(&self, synced: Sequence) -> Result<u64, JournalError> {
+        let Some((slot, number)) = self.next_to_delete(synced) else { return Ok(0) };
+        self.ground
+            .storage
+            .remove(&name_of(number))
+            .map_err(|source| self.fail_io(format!("delete segment {number}"), source))?;
+        // Only now, so that the files never take more than the limit.
+        let removed = self.index.write().segments.remove(slot);
+        self.writer.lock().note_removal(number);
+        Ok(removed.map_or(0, |state| state.segment.length))
     }
 
     fn next_to_delete(&self, synced: Sequence) -> Option<(Slot, u64)> {
         let index = self.index.read();
         let mut retired = index.segments.iter().filter(|(_, state)| {
-            state.live_extents == 0 && matches!(state.stage, Stage::Retired(by) if by <= synced)
+            state.is_left_over() && matches!(state.stage, Stage::Retired(by) if by <= synced)
         });
         retired.next().map(|(slot, state)| (slot, state.segment.number))
     }
@@ -187,6 +206,11 @@ impl Journal {
     }
 
     fn drop_up_to(&self, up_to: Sequence) {
+        // A million extents take a while to be let go of one by one, and nobody need wait for that.
+        let dropped = self.index.write().take_all_up_to(up_to);
+        if dropped.is_some() {
+            return;
+        }
         let mut next = Some(0);
         while let Some(from) = next {
             next = self.index.write().drop_up_to(up_to, from, DROP_STEP);

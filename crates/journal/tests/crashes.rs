@@ -232,6 +232,10 @@ impl Run {
         }
         self.crash_everywhere();
         self.journal.mark_replayed(up_to).unwrap();
+        // A deletion may come at once, or later with something else.
+        for _ in 0..self.rng.below(3) {
+            self.journal.delete_retired().unwrap();
+        }
         assert_eq!(self.journal.live_bytes_up_to(up_to), 0);
         self.crash_everywhere();
         // The end of a replay syncs all that was appended before.

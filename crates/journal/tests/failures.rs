@@ -31,6 +31,7 @@ fn check_latched(storage: &ImageStorage, journal: &Journal) {
         refused(journal.sync());
         refused(journal.close());
         refused(journal.mark_replayed(journal.head()));
+        refused(journal.delete_retired().map(drop));
         refused(journal.reclaim_step().map(drop));
         let append = journal.append(&[write(0, 1, 1)]);
         assert!(
@@ -93,7 +94,7 @@ fn a_failure_at_the_end_of_a_replay_is_latched() {
         journal.append(&[write(0, 3 << 20, 1)]).unwrap();
         journal.sync().unwrap();
         storage.fail(step, 0, ErrorKind::Other);
-        let marked = journal.mark_replayed(journal.head());
+        let marked = journal.mark_replayed(journal.head()).and_then(|()| journal.delete_retired());
         assert!(matches!(marked, Err(JournalError::Failed { .. })), "{step:?}: {marked:?}");
         check_latched(&storage, &journal);
     }

@@ -52,6 +52,8 @@ fn what_was_appended_is_there_after_a_reopen() {
     ];
     assert_eq!(journal.pieces(extent(99, 411)), expected);
     assert!(journal.covers(extent(100, 12)) && !journal.covers(extent(100, 13)));
+    assert!(journal.touches(extent(0, 101)) && journal.touches(extent(509, 1)));
+    assert!(!journal.touches(extent(0, 100)) && !journal.touches(extent(112, 388)));
     journal.close().unwrap();
     drop(journal);
 
@@ -98,6 +100,7 @@ fn a_view_outlives_the_segment_and_the_journal() {
     let filling = Bytes::from(vec![1; 17 << 20]);
     journal.append(&[Change::Write { offset: 4, data: filling }]).unwrap();
     journal.mark_replayed(journal.head()).unwrap();
+    assert!(journal.delete_retired().unwrap());
     drop(journal);
     assert_eq!(pieces, [piece(extent(0, 4), Content::Data(Bytes::from_static(b"kept")))]);
 }

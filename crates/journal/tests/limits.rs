@@ -92,6 +92,7 @@ fn full_comes_not_before_four_fifths_are_live_and_replay_ends_it() {
     journal.sync().unwrap();
     journal.mark_replayed(journal.head()).unwrap();
     assert!(journal.is_empty());
+    while journal.delete_retired().unwrap() {}
     assert!(journal.usage().disk_bytes <= LIMIT / 16);
     assert!(append(&journal, &block(0, 5)));
     assert!(storage.most_disk_bytes() <= LIMIT);
@@ -120,4 +121,19 @@ fn reclaiming_ends() {
         assert!(steps < 200, "each round of reclaiming frees something");
     }
     assert!(!journal.wants_reclaim());
+}
+
+#[test]
+fn what_a_replay_leaves_behind_makes_room_when_it_is_needed() {
+    let (storage, journal) = begin();
+    for round in 1..4 {
+        for number in 0..LIMIT * 3 / 4 / BLOCK {
+            assert!(append(&journal, &block(number, round)), "block {number} of round {round}");
+        }
+        journal.mark_replayed(journal.head()).unwrap();
+    }
+    assert!(storage.most_disk_bytes() <= LIMIT);
+    assert_ne!(journal.reclaim_step().unwrap(), ReclaimProgress::Nothing);
+    assert!(journal.usage().disk_bytes <= LIMIT / 16);
+    assert!(!journal.delete_retired().unwrap());
 }
