@@ -1,14 +1,15 @@
 //! A medium that is a regular file or a block device.
 //!
-//! A request that the page cache can serve is carried out on the calling thread; one that has to wait goes
-//! to a thread of tokio's blocking pool. So does every look at the medium after an error, and every sync.
+//! A request that the page cache can serve is carried out on the calling thread. A read that has to wait goes
+//! through io_uring (`cold_reads`), where there is that; all else that waits goes to a thread of tokio's
+//! blocking pool, and so does every look at the medium after an error, and every sync.
 //!
 //! The descriptor, and with it the lock, is closed with the last request under way: a request that hangs
 //! keeps the medium from being opened again, because it could still reach it.
 
 use std::io::Error as IoError;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::{Bytes, BytesMut};
 use hotbay_block::{
@@ -18,6 +19,7 @@ use hotbay_block::{
 use rustix::fs::Advice;
 use rustix::io::Errno;
 
+use crate::cold_reads::{ColdReads, Ended};
 use crate::open_file::{Fault, FileKind, OpenFile};
 use crate::pool::blocking;
 use crate::sync_queue::{SyncFailure, SyncQueue};
@@ -36,9 +38,11 @@ pub struct FileMedium {
 /// What every request under way shares.
 #[derive(Debug)]
 struct Backing {
-    open: OpenFile,
+    open: Arc<OpenFile>,
     patience: Patience,
     refusals: Refusals,
+    /// Set up by the first read that needs it; `None` where threads have to do.
+    cold_reads: OnceLock<Option<ColdReads>>,
 }
 
 impl FileMedium {
@@ -49,9 +53,7 @@ impl FileMedium {
     /// says by whom) or cannot be opened, [`ErrorKind::Invalid`] where it is neither a file nor a block
     /// device, and [`ErrorKind::ReadOnly`] where this user may not write it.
     pub fn open(path: &Path) -> Result<Self> {
-        let open = OpenFile::open(path)?;
-        let patience = Patience::of(open.file());
-        Ok(Self::of(Arc::new(Backing { open, patience, refusals: Refusals::default() })))
+        Ok(Self::of(Arc::new(Backing::of(OpenFile::open(path)?))))
     }
 
     fn of(backing: Arc<Backing>) -> Self {
@@ -68,11 +70,9 @@ impl FileMedium {
         let progress = self.backing.patience.read(self.backing.open.file(), &mut buffer, extent);
         match progress {
             Ok(Progress::Whole) => Execution::Done(Ok(Reply::Data(buffer.freeze().into()))),
-            Ok(Progress::WouldWait) => self.later(move |backing| {
-                transfer::read_all(backing.open.file(), &mut buffer, extent)
-                    .map_err(|fault| backing.open.classify(&format!("read {extent}"), fault))?;
-                Ok(Reply::Data(buffer.freeze().into()))
-            }),
+            Ok(Progress::WouldWait) => {
+                Execution::later(Arc::clone(&self.backing).read_later(extent, buffer))
+            }
             Err(fault) => self.failed(format!("read {extent}"), fault),
         }
     }
@@ -173,6 +173,53 @@ impl FileMedium {
 }
 
 impl Backing {
+    fn of(open: OpenFile) -> Self {
+        Self {
+            patience: Patience::of(open.file()),
+            open: Arc::new(open),
+            refusals: Refusals::default(),
+            cold_reads: OnceLock::new(),
+        }
+    }
+
+    /// Reads what is missing of `extent` behind the bytes in `buffer`.
+    async fn read_later(self: Arc<Self>, extent: Extent, buffer: BytesMut) -> Result<Reply> {
+        let ended = match self.cold_reads() {
+            Some(reads) => reads.read(Arc::clone(&self.open), extent, buffer).await,
+            None => Ended::Unfinished(buffer),
+        };
+        let failed =
+            move |backing: &Self, fault| backing.open.classify(&format!("read {extent}"), fault);
+        match ended {
+            Ended::Whole(buffer) => Ok(Reply::Data(buffer.freeze().into())),
+            Ended::Failed(fault) => blocking(move || Err(failed(&self, fault))).await,
+            Ended::Unfinished(mut buffer) => {
+                blocking(move || {
+                    transfer::read_all(self.open.file(), &mut buffer, extent)
+                        .map_err(|fault| failed(&self, fault))?;
+                    Ok(Reply::Data(buffer.freeze().into()))
+                })
+                .await
+            }
+        }
+    }
+
+    fn cold_reads(&self) -> Option<&ColdReads> {
+        // Where a file system cannot read without waiting, io_uring has fewer threads than the pool.
+        if !self.patience.can_refuse_reads() {
+            return None;
+        }
+        let reads = self.cold_reads.get_or_init(|| match ColdReads::start() {
+            Ok(reads) => Some(reads),
+            Err(error) => {
+                let medium = self.open.path().display();
+                tracing::info!(%medium, %error, "there is no io_uring; threads read what is not cached");
+                None
+            }
+        });
+        reads.as_ref()
+    }
+
     /// Brings everything to stable storage, and then looks whether anybody will find it there.
     fn sync(backing: &Weak<Self>) -> Result<(), SyncFailure> {
         let Some(backing) = backing.upgrade() else {

@@ -2,8 +2,8 @@
 //!
 //! This crate knows no volumes, no configuration and no server; it decides nothing about a medium that went
 //! away, it only says so. It checks no ranges: that is what [`hotbay_block::Checked`] above it is for.
-//! Tokio serves for threads that may block, and for waiting until they are done; there are no timers here
-//! and no sockets.
+//! Tokio serves for threads that may block, and for waiting until they, or the kernel, are done. So the
+//! runtime needs its I/O driver; there are no timers here and no sockets.
 //!
 //! * [`MediumSpec`], [`ByteSize`]: how a medium and a size are written.
 //! * [`Shelf`]: finds and opens what a [`MediumSpec`] names.
@@ -12,8 +12,9 @@
 //!
 //! Inside, from the bottom: `sys` (system calls with `unsafe`), `sysfs`, `lock`; `open_file` (a descriptor
 //! and whether the medium behind it is still there), `transfer` (reads and writes, and what would wait),
-//! `zeroing`, `sync_queue`.
+//! `cold_reads` (by io_uring, with the other `unsafe`), `zeroing`, `sync_queue`.
 
+mod cold_reads;
 mod file;
 mod identity;
 mod lock;

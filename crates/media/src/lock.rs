@@ -7,7 +7,7 @@ use hotbay_block::{Error, ErrorKind, Result};
 use rustix::fs::{FlockOperation, Stat};
 use rustix::io::Errno;
 
-/// Locks `file`, which is at `path`, until it is closed.
+/// Locks `file`, which is at `path`, until it is [released](release) or closed.
 ///
 /// # Errors
 /// [`ErrorKind::Medium`] where another descriptor holds the lock, with the process if it can be told.
@@ -23,6 +23,12 @@ pub(crate) fn take(file: &File, path: &Path) -> Result<()> {
         Err(errno) => Err(Error::new(ErrorKind::Medium, format!("cannot lock {shown}"))
             .caused_by(std::io::Error::from(errno))),
     }
+}
+
+/// Lets go of the lock, if there is one.
+pub(crate) fn release(file: &File) {
+    // Where it cannot be released it is with the close.
+    let _ = rustix::fs::flock(file, FlockOperation::NonBlockingUnlock);
 }
 
 /// The error for a block device that the kernel does not give to one user alone.

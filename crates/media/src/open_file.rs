@@ -142,6 +142,19 @@ impl OpenFile {
         Ok(Self { file, path: path.into(), kind, info, granule_bytes })
     }
 
+    /// Something that is neither, such as a pipe, which answers when a test lets it.
+    #[cfg(test)]
+    pub(crate) fn pretending(file: File) -> Self {
+        let info = DeviceInfo {
+            size_bytes: u64::MAX,
+            preferred_block_bytes: 4096,
+            read_only: false,
+            rotational: false,
+        };
+        let kind = FileKind::Regular { device: 0, inode: 0 };
+        Self { file, path: "pretended".into(), kind, info, granule_bytes: 1 }
+    }
+
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
@@ -264,6 +277,14 @@ impl OpenFile {
             }
             _ => ErrorKind::Medium,
         }
+    }
+}
+
+impl Drop for OpenFile {
+    /// Closing unlocks as well, but only when nobody in the kernel has the file in hand any more: io_uring
+    /// lets go of it a moment after it has told that a read is done.
+    fn drop(&mut self) {
+        lock::release(&self.file);
     }
 }
 

@@ -1,4 +1,4 @@
-//! System calls that the safe bindings do not offer; the only file with `unsafe`.
+//! System calls that the safe bindings do not offer; with `cold_reads::ring` the only place for `unsafe`.
 //!
 //! Reads fill the spare capacity of a buffer, because zeroing memory that is overwritten at once costs about
 //! a tenth of a large cached read.

@@ -53,6 +53,11 @@ impl Patience {
         }
     }
 
+    /// Whether a read that would wait says so, instead of waiting.
+    pub(crate) fn can_refuse_reads(&self) -> bool {
+        !self.read_refused.load(Ordering::Relaxed)
+    }
+
     /// Reads what is missing of `extent` behind the bytes in `buffer`, as far as that does not wait.
     pub(crate) fn read(
         &self,

@@ -66,7 +66,8 @@ fn a_disk_that_is_pulled_is_gone_and_comes_back() {
 #[test]
 #[ignore = "runs in the guest that the other test starts, on a disk that it may destroy"]
 fn in_the_guest() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_io().build().unwrap();
     runtime.block_on(async {
         a_scsi_disk_is_a_device().await;
         a_bad_sector_is_no_removal().await;

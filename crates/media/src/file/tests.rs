@@ -5,6 +5,7 @@ use hotbay_block::{Checked, conformance};
 
 use super::*;
 
+mod cold;
 mod loop_device;
 
 /// A directory and in it a sparse file of `length` bytes, opened.
@@ -54,9 +55,8 @@ async fn a_file_whose_system_knows_no_quick_zeroes_is_a_device() {
     let (_directory, path, medium) = medium(5 << 20);
     drop(medium);
     let open = OpenFile::open(&path).unwrap();
-    let patience = Patience::of(open.file());
-    let backing = Arc::new(Backing { open, patience, refusals: Refusals::all() });
-    conformance::check(&Checked::new(FileMedium::of(backing))).await;
+    let backing = Backing { refusals: Refusals::all(), ..Backing::of(open) };
+    conformance::check(&Checked::new(FileMedium::of(Arc::new(backing)))).await;
 }
 
 #[tokio::test]

@@ -49,6 +49,14 @@ async fn a_block_device_is_a_device() {
     conformance::check(&Checked::new(medium)).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_device_that_is_not_cached_is_a_device() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(disk) = Loop::over(directory.path(), 6 << 20) else { return };
+    let medium = FileMedium::open(&disk.device).unwrap();
+    conformance::check(&Checked::new(cold::Forgetful::of(medium))).await;
+}
+
 #[tokio::test]
 async fn a_block_device_has_one_user_at_a_time() {
     let directory = tempfile::tempdir().unwrap();
