@@ -78,14 +78,20 @@ impl Error {
     /// The context and every source on one line, for a log or a person.
     #[must_use]
     pub fn with_sources(&self) -> String {
-        let mut line = self.to_string();
-        let mut next = StdError::source(self);
-        while let Some(source) = next {
-            line = format!("{line}: {source}");
-            next = source.source();
-        }
-        line
+        with_sources(self)
     }
+}
+
+/// An error and every source of it on one line.
+#[must_use]
+pub fn with_sources(error: &dyn StdError) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        line = format!("{line}: {source}");
+        next = source.source();
+    }
+    line
 }
 
 impl From<ErrorKind> for Error {

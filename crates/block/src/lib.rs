@@ -24,7 +24,7 @@ mod request;
 
 pub use checked::Checked;
 pub use device::{BoxFuture, Device, DeviceInfo, Execution};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Result, with_sources};
 pub use extent::Extent;
 pub use medium::{Identity, Medium};
 #[cfg(feature = "testing")]

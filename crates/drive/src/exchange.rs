@@ -6,14 +6,14 @@
 
 use std::sync::Arc;
 
-use hotbay_block::{Identity, Medium};
+use hotbay_block::{Identity, Medium, with_sources};
 use hotbay_journal::Storage;
 
 use crate::attachment::Attachment;
 use crate::bay::BayPlace;
 use crate::event::EventKind;
 use crate::failure::Refusal;
-use crate::journal_log::{JournalLog, blocking, with_sources};
+use crate::journal_log::{JournalLog, blocking};
 use crate::record::VolumeRecord;
 use crate::route::{Path, Route};
 use crate::start::open_journal;

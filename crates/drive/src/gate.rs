@@ -52,6 +52,11 @@ impl Gate {
         self.word.load(SeqCst) & !CLOSED == 0
     }
 
+    /// Whether one is in and nobody else; for one who is in.
+    pub(crate) fn has_one(&self) -> bool {
+        self.word.load(SeqCst) & !CLOSED == 1
+    }
+
     /// Waits until nobody is in; to be called on a closed gate. May be dropped and called again.
     pub(crate) async fn drained(&self) {
         loop {
@@ -79,9 +84,13 @@ mod tests {
         assert!(!gate.enter());
         gate.open();
         assert!(gate.enter());
+        assert!(!gate.has_one());
         gate.leave();
+        assert!(gate.has_one());
+        gate.close();
+        assert!(gate.has_one(), "closed or not");
         gate.leave();
-        assert!(gate.is_empty());
+        assert!(gate.is_empty() && !gate.has_one());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

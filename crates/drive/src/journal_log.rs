@@ -2,13 +2,15 @@
 //!
 //! Appends that come together are written with one vectored append. Whoever comes queues its change and yields
 //! once; by then the other requests of the same batch have queued theirs, and the first to come back takes all.
-//! Appending is a write to the page cache of our own stable storage, so it is done in line; a sync is not.
+//! Appending is a write to the page cache of our own stable storage, so it is done in line. Where a sync is done is the
+//! matter of `sync_place.rs`.
 //!
 //! What a medium left behind comes in between the groups, a bounded batch at a time (`backlog`).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use hotbay_block::Extent;
+use hotbay_block::{Extent, with_sources};
 use hotbay_journal::{
     AppendError, Change, Journal, JournalError, LiveExtent, Piece, Sequence, Usage,
 };
@@ -18,6 +20,7 @@ use tokio::task::spawn_blocking;
 
 use crate::backlog::{Backlog, cost_bytes};
 use crate::group::GroupSync;
+use crate::sync_place::{Company, SyncPlace};
 
 /// Why a change is not in the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +57,9 @@ pub(crate) struct JournalLog {
     turn: Arc<tokio::sync::Mutex<()>>,
     syncs: GroupSync,
     pub(crate) backlog: Backlog,
+    sync_place: SyncPlace,
+    /// Whether so much is in the journal that somebody should be told.
+    is_above_watermark: AtomicBool,
     /// Told when there may be room again.
     pub(crate) room: Notify,
 }
@@ -77,6 +83,8 @@ impl JournalLog {
             turn: Arc::default(),
             syncs: GroupSync::default(),
             backlog: Backlog::default(),
+            sync_place: SyncPlace::default(),
+            is_above_watermark: AtomicBool::new(false),
             room: Notify::new(),
         }
     }
@@ -103,6 +111,7 @@ impl JournalLog {
         let (changes, answers): (Vec<Change>, Vec<_>) =
             group.into_iter().map(|queued| (queued.change, queued.answer)).unzip();
         let whole = self.append_after_backlog(&changes);
+        self.look_at_watermark();
         let retry_singly = matches!(whole, Err(NotAppended::Full(_))) && changes.len() > 1;
         for (change, answer) in changes.iter().zip(answers) {
             // To append a change twice is harmless: it is the same change.
@@ -151,15 +160,25 @@ impl JournalLog {
             (batch, appended, turn)
         })
         .await;
+        self.look_at_watermark();
         appended?;
         self.backlog.are_in(&batch);
         Ok(true)
     }
 
     /// Makes durable all that was appended before this began; the backlog only where it was in. One sync serves all who wait.
-    pub(crate) async fn sync(&self) -> Result<(), JournalError> {
-        let journal = Arc::clone(&self.journal);
-        self.syncs.sync(async { blocking(move || journal.sync()).await }).await
+    pub(crate) async fn sync(&self, company: Company) -> Result<(), JournalError> {
+        self.syncs.sync(self.sync_place.run(company, &self.journal)).await
+    }
+
+    /// Whether, when it was last appended to, four fifths of what it may take were live.
+    pub(crate) fn is_above_watermark(&self) -> bool {
+        self.is_above_watermark.load(Relaxed)
+    }
+
+    fn look_at_watermark(&self) {
+        let usage = self.journal.usage();
+        self.is_above_watermark.store(usage.live_bytes >= usage.limit_bytes / 5 * 4, Relaxed);
     }
 
     /// Closes it in an orderly way; all that was appended is durable.
@@ -254,15 +273,4 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
             Err(_) => std::future::pending().await,
         },
     }
-}
-
-/// An error and its causes on one line.
-pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        line = format!("{line}: {source}");
-        next = source.source();
-    }
-    line
 }

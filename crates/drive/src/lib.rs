@@ -43,6 +43,7 @@ mod state;
 mod status;
 mod stop;
 mod swap;
+mod sync_place;
 mod volume;
 mod watch;
 

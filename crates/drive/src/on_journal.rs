@@ -9,10 +9,13 @@
 //! (`backlog`); a flush waits for all of it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hotbay_block::{Durability, Error, ErrorKind, Extent, Payload, Reply, Request, Result};
+use hotbay_block::{
+    Durability, Error, ErrorKind, Extent, Payload, Reply, Request, Result, with_sources,
+};
 use hotbay_journal::{Change, Content, Piece};
 use tokio::time::sleep;
 
@@ -20,8 +23,9 @@ use crate::attachment::Attachment;
 use crate::event::EventKind;
 use crate::gate::Gate;
 use crate::handle::Outcome;
-use crate::journal_log::{NotAppended, with_sources};
+use crate::journal_log::{JournalLog, NotAppended};
 use crate::route::Under;
+use crate::sync_place::Company;
 use crate::volume::Volume;
 
 /// Zeroes that are served from, at most so many at a time.
@@ -39,8 +43,8 @@ pub(crate) async fn execute(
         Request::Cache { .. } => Outcome::Answer(Ok(Reply::Done)),
         Request::Write { .. } | Request::Zero { .. } | Request::Trim { .. } | Request::Flush => {
             hold_back(under, &request).await;
-            let Some(_passage) = Passage::through(gate) else { return Outcome::Moved(request) };
-            change_or_flush(volume, request).await
+            let Some(passage) = Passage::through(gate) else { return Outcome::Moved(request) };
+            change_or_flush(volume, &passage, request).await
         }
     }
 }
@@ -58,6 +62,10 @@ async fn hold_back(under: Option<&Under>, request: &Request) {
 struct Passage<'a>(&'a Gate);
 
 impl<'a> Passage<'a> {
+    fn company(&self) -> Company {
+        if self.0.has_one() { Company::Alone } else { Company::Others }
+    }
+
     fn through(gate: &'a Gate) -> Option<Self> {
         gate.enter().then(|| Self(gate))
     }
@@ -69,11 +77,11 @@ impl Drop for Passage<'_> {
     }
 }
 
-async fn change_or_flush(volume: &Arc<Volume>, request: Request) -> Outcome {
+async fn change_or_flush(volume: &Arc<Volume>, passage: &Passage<'_>, request: Request) -> Outcome {
     let log = volume.log();
     if let Some(change) = as_change(&request) {
         match log.append(change).await {
-            Ok(()) => volume.journal_has_grown(),
+            Ok(()) => volume.journal_has_grown(&log),
             Err(NotAppended::Full(why)) => return Outcome::NeedsRoom(request, why),
             Err(NotAppended::Behind) => return Outcome::Behind(request),
             Err(NotAppended::Broken(why)) => return broken(volume, &why),
@@ -84,7 +92,7 @@ async fn change_or_flush(volume: &Arc<Volume>, request: Request) -> Outcome {
             // A change is in, so that what remains is to make it durable.
             return Outcome::Behind(Request::Flush);
         }
-        if let Err(error) = log.sync().await {
+        if let Err(error) = log.sync(passage.company()).await {
             return broken(volume, &with_sources(&error));
         }
     }
@@ -177,20 +185,24 @@ fn zeroes(extent: Extent) -> impl Iterator<Item = Bytes> {
 impl Volume {
     /// Tells of a change that found no room; once, until there has been some.
     pub(crate) fn journal_is_full(&self, why: &str) {
-        if !std::mem::replace(&mut self.notes.lock().full_told, true) {
+        if !self.full_told.swap(true, Relaxed) {
             self.event(EventKind::JournalFull, format!("a change finds no room: {why}"));
         }
     }
 
     /// Tells once when the journal passes its watermark, and again when it has been below it.
-    fn journal_has_grown(&self) {
-        let usage = self.log().usage();
-        let passed = usage.live_bytes >= usage.limit_bytes / 5 * 4;
-        let mut notes = self.notes.lock();
-        let told = std::mem::replace(&mut notes.watermark_passed, passed);
-        notes.full_told = false;
-        drop(notes);
+    fn journal_has_grown(&self, log: &JournalLog) {
+        // Looked at before it is written: what every change reads stays in every processor's cache.
+        if self.full_told.load(Relaxed) {
+            self.full_told.store(false, Relaxed);
+        }
+        let passed = log.is_above_watermark();
+        if self.watermark_told.load(Relaxed) == passed {
+            return;
+        }
+        let told = self.watermark_told.swap(passed, Relaxed);
         if passed && !told {
+            let usage = log.usage();
             let (live, limit) = (usage.live_bytes >> 20, usage.limit_bytes >> 20);
             self.event(
                 EventKind::JournalWatermark,

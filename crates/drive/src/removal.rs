@@ -13,7 +13,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotbay_block::{Error, ErrorKind, Request};
+use hotbay_block::{Error, ErrorKind, Request, with_sources};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::attachment::Attachment;
@@ -21,7 +21,7 @@ use crate::backlog::Pieces;
 use crate::event::EventKind;
 use crate::failure::Refusal;
 use crate::insertion::DEPARTURE_WAIT;
-use crate::journal_log::{JournalLog, NotAppended, blocking, with_sources};
+use crate::journal_log::{JournalLog, NotAppended, blocking};
 use crate::on_medium::sync;
 use crate::route::Path;
 use crate::state::{State, Trigger};

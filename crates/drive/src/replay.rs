@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
-use hotbay_block::{Error, ErrorKind};
+use hotbay_block::{Error, ErrorKind, with_sources};
 use hotbay_journal::JournalError;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -21,7 +21,7 @@ use crate::bring::Bringer;
 use crate::event::EventKind;
 use crate::failure::Refusal;
 use crate::gate::Gate;
-use crate::journal_log::{is_broken, with_sources};
+use crate::journal_log::is_broken;
 use crate::record::VolumeRecord;
 use crate::route::{Path, Under};
 use crate::state::{State, Trigger};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use hotbay_block::with_sources;
 use hotbay_journal::{Journal, OpenError, Recovery, RecoveryOutcome, Settings, Storage};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 use crate::event::EventKind;
 use crate::failure::Refusal;
 use crate::insertion::Recognition;
-use crate::journal_log::{JournalLog, blocking, with_sources};
+use crate::journal_log::{JournalLog, blocking};
 use crate::record::VolumeRecord;
 use crate::route::{Path, Route};
 use crate::settings::VolumeSettings;
@@ -84,6 +85,8 @@ impl Volume {
             record: Mutex::new(record),
             record_is_unsaved: false.into(),
             reclaim_is_running: false.into(),
+            watermark_told: false.into(),
+            full_told: false.into(),
             waiting: 0.into(),
             waiting_for_medium: 0.into(),
             notes: parking_lot::Mutex::new(notes),

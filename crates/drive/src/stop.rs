@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotbay_block::{Error, ErrorKind};
+use hotbay_block::{Error, ErrorKind, with_sources};
 use tokio::time::timeout;
 
 use crate::attachment::Attachment;
 use crate::failure::Refusal;
-use crate::journal_log::with_sources;
 use crate::route::Path;
 use crate::volume::{Stay, Volume};
 

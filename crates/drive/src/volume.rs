@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use hotbay_block::with_sources;
 use hotbay_journal::Storage;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -17,7 +18,7 @@ use crate::attachment::{Attachment, Departure};
 use crate::bay::Bays;
 use crate::event::{EventKind, EventLog};
 use crate::failure::Refusal;
-use crate::journal_log::{JournalLog, blocking, is_broken, with_sources};
+use crate::journal_log::{JournalLog, blocking, is_broken};
 use crate::record::{Records, VolumeRecord};
 use crate::route::{Path, Route, Under};
 use crate::settings::VolumeSettings;
@@ -53,6 +54,9 @@ pub struct Volume {
     /// Whether the record is newer than what is on stable storage, because it could not be saved.
     pub(crate) record_is_unsaved: AtomicBool,
     pub(crate) reclaim_is_running: AtomicBool,
+    /// Whether it has been told that the journal is above its watermark, and that a change found no room.
+    pub(crate) watermark_told: AtomicBool,
+    pub(crate) full_told: AtomicBool,
     pub(crate) waiting: AtomicU64,
     pub(crate) waiting_for_medium: AtomicU64,
     pub(crate) notes: Mutex<Notes>,
@@ -73,8 +77,6 @@ pub(crate) struct Notes {
     pub(crate) medium: Option<String>,
     pub(crate) progress: Option<Progress>,
     pub(crate) last_loss: Option<String>,
-    pub(crate) watermark_passed: bool,
-    pub(crate) full_told: bool,
     pub(crate) may_return: MayReturn,
     /// Losses that followed each other closely.
     pub(crate) losses_in_a_row: u32,
