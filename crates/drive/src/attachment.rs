@@ -12,13 +12,13 @@ use std::time::Duration;
 use hotbay_block::{Extent, Medium, Reply, Request, Result};
 use hotbay_journal::Change;
 use parking_lot::Mutex;
-use rangemap::RangeSet;
 use tokio::sync::{Notify, watch};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use crate::bay::BayPlace;
 use crate::claims::Claims;
+use crate::dirty::DirtyRanges;
 use crate::driven::Driven;
 use crate::gate::Gate;
 use crate::group::GroupSync;
@@ -27,9 +27,6 @@ use crate::settings::Retention;
 
 /// The first bytes of a medium, in which what identifies its content lies.
 pub(crate) const IDENTIFYING: Extent = Extent::between(0, 1 << 20);
-
-/// Dirty extents are rounded out to this, which bounds their number.
-const DIRTY_GRANULE_BYTES: u64 = 64 << 10;
 
 /// What became of a change that was carried out on the medium.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +67,7 @@ pub(crate) struct Attachment {
 #[derive(Debug)]
 struct Completed {
     retained: RetainedWrites,
-    dirty: Option<RangeSet<u64>>,
+    dirty: Option<DirtyRanges>,
     fenced: bool,
     /// Whether the identifying blocks were changed since the last sync began.
     identity_touched: bool,
@@ -190,7 +187,7 @@ impl Attachment {
         completed.busy = true;
         completed.identity_touched |= extent.overlaps(IDENTIFYING);
         if let Some(dirty) = &mut completed.dirty {
-            dirty.insert(whole_granules(extent));
+            dirty.insert(extent);
         }
         if self.retention == Retention::Off {
             return Completion::Retained;
@@ -275,7 +272,7 @@ impl Attachment {
 
     /// Begins to note what changes, for a copier: also changes that are under way now will be noted.
     pub(crate) fn note_dirty(&self) {
-        self.completed.lock().dirty = Some(RangeSet::new());
+        self.completed.lock().dirty = Some(DirtyRanges::default());
     }
 
     /// Ends the noting.
@@ -289,8 +286,7 @@ impl Attachment {
         let Some(dirty) = &mut completed.dirty else { return Vec::new() };
         let taken = std::mem::take(dirty);
         drop(completed);
-        let end = self.medium.info().size_bytes;
-        taken.into_iter().map(|range| Extent::between(range.start, range.end.min(end))).collect()
+        taken.into_extents(self.medium.info().size_bytes)
     }
 
     /// The number of the bay it is in.
@@ -307,9 +303,4 @@ impl Attachment {
     pub(crate) fn leave_bay(&self) -> Option<BayPlace> {
         self.bay.lock().take()
     }
-}
-
-fn whole_granules(extent: Extent) -> std::ops::Range<u64> {
-    let start = extent.offset() / DIRTY_GRANULE_BYTES * DIRTY_GRANULE_BYTES;
-    start..extent.end().next_multiple_of(DIRTY_GRANULE_BYTES)
 }

@@ -3,6 +3,9 @@
 //! From before the first byte is read, each change is noted as dirty when the source has carried it out. The
 //! whole volume is copied once; then what became dirty, again and again, until little is left. A change that is under
 //! way while its range is read is noted after it was carried out, so its range is copied again: it cannot slip through.
+//!
+//! First in passes, each of which ends with a sync of the target, so that the last sync has little to bring to the platter.
+//! A client writes on during a sync; so then in dashes without one, each of which leaves less than the one before.
 
 use std::sync::Arc;
 
@@ -21,11 +24,17 @@ const CHUNK_BYTES: u64 = 1 << 20;
 /// Chunks under way at once.
 const CHUNKS_AT_ONCE: usize = 4;
 
-/// What may be left for the last pass, during which requests wait.
-const LAST_PASS_BYTES: u64 = 1 << 20;
+/// What may be left of a pass, for the target's last sync: requests wait for that.
+const LAST_SYNC_BYTES: u64 = 1 << 20;
 
-/// After so many passes the last one comes, whatever is left.
+/// What may be left of a dash: requests wait while it is copied.
+const LAST_COPY_BYTES: u64 = 64 << 10;
+
+/// After so many passes the dashes come, whatever is left.
 const PASSES: usize = 12;
+
+/// After so many dashes the end comes, whatever is left.
+const DASHES: usize = 8;
 
 /// Why a copy cannot go on.
 #[derive(Debug)]
@@ -56,10 +65,27 @@ impl Copier {
         for _ in 0..PASSES {
             self.copy_extents(&extents, Some(&mut progress)).await?;
             self.sync_target().await?;
+            let before = bytes_of(&extents);
             extents = self.source.take_dirty();
-            let left: u64 = extents.iter().map(|extent| extent.length()).sum();
+            let left = bytes_of(&extents);
             progress.total_bytes = progress.done_bytes + left;
-            if left <= LAST_PASS_BYTES {
+            if left <= LAST_SYNC_BYTES || left > before / 2 {
+                break;
+            }
+        }
+        self.dash(extents).await
+    }
+
+    /// Copies without a sync until hardly anything is left, or not less than before.
+    async fn dash(&self, mut extents: Vec<Extent>) -> Result<Vec<Extent>, CopyError> {
+        for _ in 0..DASHES {
+            let before = bytes_of(&extents);
+            if before <= LAST_COPY_BYTES {
+                break;
+            }
+            self.copy_extents(&extents, None).await?;
+            extents = self.source.take_dirty();
+            if bytes_of(&extents) > before / 2 {
                 break;
             }
         }
@@ -115,6 +141,10 @@ impl Copier {
         let answer = Driven::answer(execution, Arc::clone(&self.target)).await;
         answer.map(drop).map_err(CopyError::Target)
     }
+}
+
+fn bytes_of(extents: &[Extent]) -> u64 {
+    extents.iter().map(|extent| extent.length()).sum()
 }
 
 /// Zeroes are not written where the target can do with a hole.

@@ -17,6 +17,7 @@ mod bay;
 mod bring;
 mod claims;
 mod copy;
+mod dirty;
 mod drive;
 mod driven;
 mod event;
