@@ -1,7 +1,7 @@
 //! The loop between one socket and one device, after the negotiation.
 //!
 //! One task, one loop, no queue to another task: what the device can answer at once is received, carried out and
-//! answered without a hand-over. Each round
+//! answered without a hand-over, but for long READs (see `long_read`). Each round
 //!
 //! 1. receives once, unless a limit is reached;
 //! 2. gives the device every request that is there in full. What is answered at once becomes a reply; what is
@@ -26,6 +26,7 @@
 mod arena;
 mod in_flight;
 mod intake;
+mod long_read;
 mod replies;
 mod requests;
 mod rest;
@@ -38,7 +39,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{FuturesUnordered, Stream};
-use hotbay_block::{BoxFuture, Checked, Device, Execution, Payload, Reply};
+use hotbay_block::{BoxFuture, Checked, Device, Execution, Payload, Reply, Request};
 use hotbay_nbd::{ErrorNumber, RequestHeader};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
@@ -94,7 +95,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     stops.push(stop(stopped, End::Stopped));
     let mut session = Session {
         stream,
-        device: Checked::new(device),
+        device: Arc::new(Checked::new(device)),
         limits,
         stops,
         intake: Intake::new(received),
@@ -141,7 +142,7 @@ enum WaitsFor {
 
 struct Session<'a, S> {
     stream: &'a mut S,
-    device: Checked<Arc<dyn Device>>,
+    device: Arc<Checked<Arc<dyn Device>>>,
     limits: &'a Limits,
     /// What closes the session from this side.
     stops: FuturesUnordered<BoxFuture<'static, End>>,
@@ -249,11 +250,22 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             carried_bytes: requests::carried_bytes(header),
         };
         match requests::translate(header, data, &mut self.arena) {
-            Ok(request) => match self.device.execute(request) {
+            Ok(request) => match self.begin(request) {
                 Execution::Done(result) => self.answer(Answered { awaited, result }),
                 Execution::Later(future) => self.in_flight.push(awaited, future),
             },
             Err(error) => self.replies.push(header.cookie, Err(error)),
+        }
+    }
+
+    /// Gives a request to the device, on this thread unless a long READ would keep it from other work.
+    fn begin(&self, request: Request) -> Execution {
+        let in_flight = self.in_flight.len();
+        let other_work = in_flight > 0 || !self.replies.is_empty() || self.intake.is_amid_request();
+        if long_read::is_long_read(&request) && other_work && in_flight < long_read::IN_FLIGHT_MAX {
+            long_read::execute_elsewhere(&self.device, request)
+        } else {
+            self.device.execute(request)
         }
     }
 

@@ -19,6 +19,7 @@ use super::*;
 
 mod ends;
 mod limits;
+mod long_reads;
 mod requests;
 mod streams;
 
