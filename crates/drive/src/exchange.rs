@@ -38,7 +38,8 @@ impl Volume {
         let (target, identity) = self.open_other(&mut stay, medium).await?;
         self.come_to_rest(&mut stay, old.as_ref()).await?;
         let size_bytes = identity.size_bytes;
-        let taken_over = self.take_over(&mut stay, target.name(), identity).await;
+        let content = self.route.load().content + 1;
+        let taken_over = self.take_over(&mut stay, target.name(), identity, content).await;
         let free = old.as_ref().and_then(|old| old.leave_bay()).or(place);
         let place = match (taken_over, free) {
             (Ok(()), Some(place)) => place,
@@ -57,7 +58,6 @@ impl Volume {
             stay.left_behind.push(old.departure());
         }
         let name = target.name().to_owned();
-        let content = self.route.load().content + 1;
         let path = Path::Medium(self.attach(&mut stay, target, place));
         self.replace_route(Route { state: State::Present, content, size_bytes, path });
         self.contents.send_replace(content);
@@ -129,6 +129,7 @@ impl Volume {
         stay: &mut Stay,
         medium: &str,
         identity: Identity,
+        content: u64,
     ) -> Result<(), Refusal> {
         let before = self.record.lock().await.clone();
         let size_bytes = identity.size_bytes;
@@ -144,6 +145,7 @@ impl Volume {
         let recorded = self.update_record(|record| {
             record.medium = Some(medium.to_owned());
             record.in_bay = true;
+            record.content = content;
             record.size_bytes = size_bytes;
             record.identity = Some(identity);
             record.identity_unsettled = false;

@@ -9,9 +9,9 @@ use crate::attachment::{Attachment, IDENTIFYING};
 use crate::bay::BayPlace;
 use crate::event::EventKind;
 use crate::failure::Refusal;
-use crate::recognise::{Known, recognise};
+use crate::recognise::{Known, plainly_another, recognise};
 use crate::replay;
-use crate::route::Under;
+use crate::route::{Route, Under};
 use crate::state::{State, Trigger};
 use crate::volume::{Stay, Volume};
 
@@ -26,8 +26,8 @@ const INSERT_THE_OWN: &str = "insert the volume's own medium";
 pub(crate) enum Recognition {
     /// It must be the one that the volume was on.
     TheSame,
-    /// The daemon has just started and the journal is empty: nothing can be lost, and no session knows another
-    /// content. What is there is taken as it is.
+    /// The daemon has just started and the journal is empty: nothing can be lost. What is there is taken as it is;
+    /// where that is plainly another medium, as another content, since a client may have outlived the restart.
     AsFound,
 }
 
@@ -51,13 +51,18 @@ impl Volume {
         };
         let opened = self.open_medium(&mut stay, &name).await?;
         let identity = self.examine(opened.as_ref(), INSERT_THE_OWN).await?;
-        if recognition == Recognition::TheSame {
-            self.must_be_the_same(&name, &identity).await?;
-        }
+        let content = match recognition {
+            Recognition::TheSame => {
+                self.must_be_the_same(&name, &identity).await?;
+                self.route.load().content
+            }
+            Recognition::AsFound => self.content_on(&identity).await,
+        };
         let unsettled = self.log().touches(IDENTIFYING);
         self.update_record(|record| {
             record.medium = Some(opened.name().to_owned());
             record.in_bay = true;
+            record.content = content;
             record.identity = Some(identity);
             record.identity_unsettled = unsettled;
         })
@@ -65,7 +70,10 @@ impl Volume {
         let attachment = self.attach(&mut stay, opened, place);
         let under = Under::fresh(Arc::clone(&attachment));
         let path = self.journal_path(Some(under.clone()));
-        self.set_route(State::Replaying, path);
+        let size_bytes = self.route.load().size_bytes;
+        self.replace_route(Route { state: State::Replaying, content, size_bytes, path });
+        // Tells only those who opened an earlier content.
+        self.contents.send_replace(content);
         self.event(EventKind::Inserted, format!("{} is in", attachment.medium.name()));
         replay::begin(self, under);
         Ok(())
@@ -75,6 +83,15 @@ impl Volume {
     pub(crate) async fn usual_medium(&self) -> String {
         let record = self.record.lock().await;
         record.medium.clone().unwrap_or_else(|| self.settings.medium.clone())
+    }
+
+    /// The number of the content that a medium brings which is taken as it is.
+    async fn content_on(&self, found: &Identity) -> u64 {
+        let record = self.record.lock().await;
+        match &record.identity {
+            Some(known) if plainly_another(known, found) => record.content + 1,
+            _ => record.content,
+        }
     }
 
     /// Makes an attachment of a medium.

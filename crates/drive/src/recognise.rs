@@ -34,6 +34,18 @@ pub(crate) fn recognise(known: Known<'_>, found: &Identity) -> Result<(), String
     Err(format!("it holds {}, the volume {}", content(found), content(identity)))
 }
 
+/// Whether it is beyond doubt another medium. That its content is another alone does not say so: a file system that was
+/// being made when the daemon was killed is not known yet.
+pub(crate) fn plainly_another(known: &Identity, found: &Identity) -> bool {
+    if known.content.iter().any(|id| found.content.contains(id)) {
+        return false;
+    }
+    match (&known.hardware, &found.hardware, &known.file, &found.file) {
+        (Some(known), Some(found), _, _) | (_, _, Some(known), Some(found)) => known != found,
+        _ => known.content != found.content || known.location != found.location,
+    }
+}
+
 fn same_thing(a: &Identity, b: &Identity) -> bool {
     match (&a.hardware, &b.hardware) {
         (Some(a), Some(b)) => a == b,
@@ -90,6 +102,18 @@ mod tests {
         let disk = medium(&[], Some("wwn:1"), "", "/dev/sda");
         assert!(accepted(&disk, false, &medium(&[], Some("wwn:1"), "", "/dev/sdb")));
         assert!(!accepted(&disk, false, &medium(&[], Some("wwn:2"), "", "/dev/sda")));
+    }
+
+    #[test]
+    fn only_what_is_beyond_doubt_another_medium_is_taken_for_one() {
+        let stick = medium(&["ext:1"], Some("serial:1"), "", "/dev/sdb");
+        let another = |found: &Identity| plainly_another(&stick, found);
+        assert!(!another(&medium(&["ext:1"], Some("serial:2"), "", "/dev/sdc")), "a copy");
+        assert!(!another(&medium(&["ext:2"], Some("serial:1"), "", "/dev/sdb")), "made anew");
+        assert!(another(&medium(&["ext:2"], Some("serial:2"), "", "/dev/sdb")), "in its place");
+        let image = medium(&[], None, "inode:1", "/srv/a.img");
+        assert!(!plainly_another(&image, &medium(&["ext:1"], None, "inode:1", "/srv/b.img")));
+        assert!(plainly_another(&image, &medium(&[], None, "inode:2", "/srv/a.img")), "replaced");
     }
 
     #[test]

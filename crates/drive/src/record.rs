@@ -9,6 +9,8 @@ pub struct VolumeRecord {
     pub name: String,
     /// Its own identity, chosen at random once; its journal carries it.
     pub id: [u8; 16],
+    /// Counts the contents that it has had. A client that knows an earlier one must not write to this one.
+    pub content: u64,
     /// Its size in bytes; 0 while it is not known, because no medium was ever seen.
     pub size_bytes: u64,
     /// The medium it was on last, as its user names it.
@@ -28,6 +30,7 @@ impl VolumeRecord {
         Self {
             name: name.into(),
             id,
+            content: 0,
             size_bytes: 0,
             medium: None,
             in_bay: false,

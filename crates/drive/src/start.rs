@@ -51,8 +51,8 @@ impl Volume {
             Ok(_) => (State::Absent, Path::Journal { gate: Arc::default(), under: None }),
             Err(_) => (State::Failed, Path::Closed),
         };
-        let size_bytes = record.size_bytes;
-        let route = Route { state, content: 0, size_bytes, path };
+        let VolumeRecord { id, content, size_bytes, .. } = record;
+        let route = Route { state, content, size_bytes, path };
         let medium = record.medium.clone().unwrap_or_else(|| settings.medium.clone());
         let mut notes = Notes { medium: Some(medium), ..Notes::default() };
         let (log, news) = match opened {
@@ -75,12 +75,13 @@ impl Volume {
         };
         let volume = Arc::new(Self {
             settings,
+            id,
             around,
             log: ArcSwapOption::new(log),
             journal_storage: journal,
             route: ArcSwap::from_pointee(route),
             states: watch::Sender::new(state),
-            contents: watch::Sender::new(0),
+            contents: watch::Sender::new(content),
             stay: Mutex::new(Stay::default()),
             record: Mutex::new(record),
             record_is_unsaved: false.into(),

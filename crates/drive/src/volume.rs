@@ -38,6 +38,8 @@ pub(crate) struct Surroundings {
 /// A logical disk that lives on while its medium is away.
 pub struct Volume {
     pub(crate) settings: VolumeSettings,
+    /// As in the record.
+    pub(crate) id: [u8; 16],
     pub(crate) around: Surroundings,
     /// `None` where the journal could not be opened; the volume is then `Failed` from the start.
     pub(crate) log: ArcSwapOption<JournalLog>,
@@ -107,6 +109,13 @@ impl Volume {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.settings.name
+    }
+
+    /// Its own identity, chosen at random once, and the number of the content that it holds now. Together they are
+    /// the same after a restart, and differ where what a client has in its cache must not be written here.
+    #[must_use]
+    pub fn content(&self) -> ([u8; 16], u64) {
+        (self.id, self.route.load().content)
     }
 
     /// What it is doing.

@@ -213,3 +213,25 @@ fn spoil(journal: &std::path::Path) {
     bytes[payload.unwrap() + 2048] ^= 0x10;
     std::fs::write(&files[0], bytes).unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_disk_in_place_after_a_restart_is_another_content() {
+    let world = World::one();
+    let drive = world.started().await;
+    write(&device(&drive), 0, 512, 1).await;
+    drive.stop().await.unwrap();
+    drop(drive);
+    let drive = world.started().await;
+    assert_eq!(volume(&drive).content(), ([1; 16], 0), "a restart alone changes nothing");
+    drive.stop().await.unwrap();
+    drop(drive);
+
+    world.disk("disk-a").set_hardware("serial:another");
+    let drive = world.start().await;
+    until(&volume(&drive), State::Present).await;
+    assert_eq!(volume(&drive).content(), ([1; 16], 1));
+    write(&device(&drive), 0, 512, 2).await;
+    drive.stop().await.unwrap();
+    drop(drive);
+    assert_eq!(volume(&world.started().await).content(), ([1; 16], 1), "and stays");
+}

@@ -274,6 +274,7 @@ fn another_size_is_as_before_after_a_restart() {
     let process = Process::start(&world);
     process.run(async |drive| {
         assert_eq!(volume(&drive).state(), State::Absent);
+        assert_eq!(volume(&drive).content().1, 1, "clients of the earlier content are told apart");
         insert(&drive, "a").await;
         assert_filled(&large.durable()[2 * SIZE - 512..], 4, "at the new end");
     });

@@ -101,6 +101,8 @@ struct RecordVersion {
 struct StoredRecord {
     format: u32,
     id: Uuid,
+    #[serde(default)]
+    content: u64,
     size_bytes: u64,
     medium: Option<String>,
     in_bay: bool,
@@ -228,6 +230,7 @@ impl From<&VolumeRecord> for StoredRecord {
         Self {
             format: RECORD_FORMAT,
             id: Uuid::from_bytes(record.id),
+            content: record.content,
             size_bytes: record.size_bytes,
             medium: record.medium.clone(),
             in_bay: record.in_bay,
@@ -249,6 +252,7 @@ impl StoredRecord {
         VolumeRecord {
             name: name.to_owned(),
             id: *self.id.as_bytes(),
+            content: self.content,
             size_bytes: self.size_bytes,
             medium: self.medium,
             in_bay: self.in_bay,
@@ -299,6 +303,7 @@ mod tests {
         assert_eq!((fresh.size_bytes, fresh.medium.as_deref()), (0, None));
         let identity = Identity { content: vec!["ext:1".to_owned()], ..Identity::default() };
         let record = VolumeRecord {
+            content: 3,
             size_bytes: 1 << 20,
             medium: Some("file:/a".to_owned()),
             in_bay: true,
