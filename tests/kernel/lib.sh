@@ -13,6 +13,25 @@ start_hotbay() {
     hotbay status >/dev/null
 }
 
+# kill_hotbay: as a crash would.
+kill_hotbay() { kill -9 "$daemon"; wait "$daemon" || true; }
+
+# refused TEXT COMMAND…: it must fail, and say TEXT.
+refused() {
+    local text=$1 said
+    shift
+    if said=$("$@" 2>&1); then
+        echo "not refused: $*"
+        false
+    fi
+    grep -qF -- "$text" <<<"$said" || { echo "$* says: $said"; false; }
+}
+
+in_the_log() { dmesg | grep -F -- "$1"; }
+
+# no_error_in_the_log: what the kernel says when a write or a read has failed.
+no_error_in_the_log() { ! dmesg | grep -iE 'I/O error|EXT[234]-fs.*error|lost (async )?page write|Aborting journal'; }
+
 answers_or_ended() { hotbay status || ! kill -0 "$daemon"; }
 
 stop_hotbay() { kill -TERM "$daemon"; wait "$daemon"; }
@@ -32,6 +51,11 @@ poll() {
 # attach VOLUME /dev/nbdN FILE-SYSTEM: a new file system, mounted.
 attach() {
     nbd-client -unix /run/nbd.sock "$2" -N "$1" -timeout 120
+    make_and_mount "$@"
+}
+
+# make_and_mount VOLUME DEVICE FILE-SYSTEM
+make_and_mount() {
     "mkfs.$3" -q "$2"
     mkdir -p "/run/mnt/$1" "/run/originals/$1"
     mount -t "$3" "$2" "/run/mnt/$1"
@@ -44,11 +68,16 @@ read_metadata() { cat "$2" >/dev/null; ls -lR "/run/mnt/$1" >/dev/null; }
 # detach VOLUME /dev/nbdN: its medium must be in. All files are compared as the disk has them, not
 # the page cache; then the file system and the device are let go.
 detach() {
+    compare "$1"
+    umount "/run/mnt/$1"
+    nbd-client -d "$2"
+}
+
+# compare VOLUME: all files as the disk has them.
+compare() {
     sync
     echo 3 >/proc/sys/vm/drop_caches
     diff -r --exclude=lost+found "/run/originals/$1" "/run/mnt/$1"
-    umount "/run/mnt/$1"
-    nbd-client -d "$2"
 }
 
 # save VOLUME MEDIUM: the bare medium goes to the host, to be examined without hotbay.

@@ -12,6 +12,7 @@ use hotbay_journal::FileStorage;
 use hotbay_media::{MediumSpec, Shelf};
 use hotbay_server::{ExportDescription, Exports, Limits, OpenedExport};
 
+use crate::attach::ContentId;
 use crate::config::{self, Config, VolumeConfig};
 use crate::directory::create_private;
 use crate::failure::Failure;
@@ -181,7 +182,9 @@ impl Exports for VolumeExports {
         let device = volume.open();
         let size = hotbay_media::ByteSize(device.info().size_bytes);
         let name = volume.name().to_owned();
-        let description = format!("volume {name}, {size}");
+        // After the volume was opened: whoever opens an earlier content than is told is closed at once.
+        let (id, content) = volume.content();
+        let description = format!("volume {name}, {size}, {}", ContentId { id, content });
         Some(OpenedExport { name, description, device })
     }
 }

@@ -9,6 +9,7 @@ use hotbay_nbd::uri::NbdUri;
 
 use hotbay_server::ListenAddress;
 
+use crate::attach::NbdDevice;
 use crate::config::{BayCount, Layout, Name, Overrides, VolumeFlag, parse_duration};
 use crate::control::State;
 
@@ -18,7 +19,7 @@ A first look, no root needed:
 
 A drive with a stick that may be pulled at any time:
   hotbay serve --volume usb=/dev/sdb1
-  nbd-client -unix /run/hotbay/nbd.sock /dev/nbd0 -N usb && mount /dev/nbd0 /mnt
+  mount $(hotbay attach usb) /mnt
   hotbay eject usb          # take the stick away; /mnt goes on working
   hotbay insert usb         # bring it back; what was written meanwhile goes to it
 
@@ -67,6 +68,10 @@ pub(crate) enum Command {
     Wait(WaitArgs),
     /// Show what happened
     Events(EventsArgs),
+    /// Make a block device of an export, which outlives restarts of the daemon
+    Attach(AttachArgs),
+    /// Let a block device go
+    Detach(DetachArgs),
     /// Look into the journals of volumes, with or without a daemon
     Journal(JournalArgs),
     /// Check a configuration file and show what a daemon would make of it
@@ -243,6 +248,62 @@ pub(crate) struct EventsArgs {
     /// One line of JSON for each event, for scripts
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `attach`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+It prints the device's path when it can be used and returns; a process stays that connects the device again whenever \
+the daemon was restarted. What it has to say is in the kernel's log. Where that process was killed, the same line \
+with the device in it starts another.
+
+Requests wait while the daemon is away. After --wait-for-daemon they fail and the device is disconnected.
+
+Examples:
+  mount $(hotbay attach usb) /mnt
+  hotbay attach usb /dev/nbd0 --wait-for-daemon 1h
+  hotbay attach --list")]
+pub(crate) struct AttachArgs {
+    /// The export: a volume's name
+    #[arg(required_unless_present = "list")]
+    pub(crate) export: Option<Name>,
+
+    /// The device [default: one that is free]
+    #[arg(value_name = "/dev/nbdN")]
+    pub(crate) device: Option<NbdDevice>,
+
+    /// How long the daemon may be away before requests fail: 30s, 5m, 1h
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
+    pub(crate) wait_for_daemon: Duration,
+
+    /// Where the server is: unix:PATH or tcp:HOST:PORT [default: what the daemon tells]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) server: Option<ListenAddress>,
+
+    /// Stay, and tell what happens on standard error: for systemd and its like
+    #[arg(long)]
+    pub(crate) foreground: bool,
+
+    /// Show which device is attached to which export
+    #[arg(long, conflicts_with_all = ["export", "foreground"])]
+    pub(crate) list: bool,
+
+    /// Be the process that stays
+    #[arg(long, hide = true)]
+    pub(crate) resident: bool,
+}
+
+/// `detach`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A device that is mounted, or in use in another way, is not let go. It returns when the kernel has let it go.
+
+Example:
+  umount /mnt && hotbay detach /dev/nbd0")]
+pub(crate) struct DetachArgs {
+    /// The device
+    #[arg(value_name = "/dev/nbdN")]
+    pub(crate) device: NbdDevice,
 }
 
 /// `journal`.
@@ -462,6 +523,10 @@ mod tests {
             "hotbay wait usb present --timeout 30s",
             "hotbay events --follow --json",
             "hotbay check-config h.toml",
+            "hotbay attach usb",
+            "hotbay attach usb /dev/nbd3 --wait-for-daemon 1h --foreground --server tcp:h:1",
+            "hotbay attach --list",
+            "hotbay detach /dev/nbd3",
             "hotbay journal list --json",
             "hotbay journal --state /s show usb --extents --records",
             "hotbay journal verify",
@@ -498,6 +563,9 @@ mod tests {
             ("hotbay bench nbd://h --depth 0", "1..=1024"),
             ("hotbay bench nbd://h --block 4k", "4KiB"),
             ("hotbay bench nbd://h --time 10", "30s"),
+            ("hotbay attach", "<EXPORT>"),
+            ("hotbay attach usb /dev/sda", "write /dev/nbd0"),
+            ("hotbay detach", "</dev/nbdN>"),
         ] {
             let error = parse(line).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");

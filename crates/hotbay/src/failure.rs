@@ -21,6 +21,8 @@ enum Ending {
     Failed,
     /// `wait` ran out of time: exit status 3.
     TimedOut,
+    /// It was told already, by another process: exit status 1.
+    Told,
     /// Whoever read standard output has gone, as in `hotbay events | head -1`: nothing is wrong, exit status 0.
     ReaderGone,
 }
@@ -34,6 +36,11 @@ impl Failure {
     /// What was waited for did not come in time.
     pub(crate) fn timed_out(message: impl Into<String>) -> Self {
         Self { ending: Ending::TimedOut, ..Self::new(message) }
+    }
+
+    /// It failed, and whoever did it has said why.
+    pub(crate) fn told() -> Self {
+        Self { ending: Ending::Told, ..Self::new("it was told already") }
     }
 
     /// What was being done, and why it failed, with all causes.
@@ -71,7 +78,7 @@ impl Failure {
     fn report(&self) -> String {
         let Self { message, hint, ending } = self;
         match (ending, hint) {
-            (Ending::ReaderGone, _) => String::new(),
+            (Ending::ReaderGone | Ending::Told, _) => String::new(),
             (_, None) => format!("error: {message}\n"),
             (_, Some(hint)) => format!("error: {message}\nhint: {hint}\n"),
         }
@@ -82,7 +89,7 @@ impl Failure {
         // Where nobody reads it, the exit status still tells.
         let _ = io::stderr().write_all(self.report().as_bytes());
         match self.ending {
-            Ending::Failed => ExitCode::from(1),
+            Ending::Failed | Ending::Told => ExitCode::from(1),
             Ending::TimedOut => ExitCode::from(3),
             Ending::ReaderGone => ExitCode::SUCCESS,
         }

@@ -5,6 +5,7 @@
 //! ([`control`]). Only here are the environment, the configuration file, signals and the terminal known.
 
 mod assemble;
+mod attach;
 mod cli;
 mod commands;
 mod config;
@@ -53,6 +54,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Swap(arguments) => commands::swap::run(&daemon, arguments, &environment),
         Command::Wait(arguments) => commands::wait::run(&daemon, &arguments),
         Command::Events(arguments) => commands::events::run(&daemon, &arguments),
+        Command::Attach(arguments) => commands::attach::run(&daemon, &arguments, &environment),
+        Command::Detach(arguments) => commands::detach::run(&arguments),
         Command::Journal(arguments) => commands::journal::run(arguments, &environment),
         Command::CheckConfig(arguments) => commands::check_config::run(&arguments, &environment),
         Command::Demo => demo::run(),

@@ -38,8 +38,8 @@ fn what_to_type(config: &Config, addresses: &[ListenAddress]) -> String {
     let hotbay = format!("hotbay{}", control_flag(config));
     let first = config.volumes.first().map_or_else(String::new, |volume| volume.name.to_string());
     let mut steps = Vec::new();
-    if let Some(address) = addresses.first() {
-        steps.extend(attaching(address, &first));
+    if !addresses.is_empty() {
+        steps.extend(attaching(config, &first));
     }
     steps.extend([
         (format!("{hotbay} status"), "how it is doing"),
@@ -56,19 +56,15 @@ fn what_to_type(config: &Config, addresses: &[ListenAddress]) -> String {
 }
 
 /// From an export to a mounted file system, which is root's to do.
-fn attaching(address: &ListenAddress, volume: &str) -> [(String, &'static str); 4] {
-    let root = if rustix::process::geteuid().is_root() { "" } else { "sudo " };
-    let attach = match address {
-        ListenAddress::Unix(path) => {
-            format!("{root}nbd-client -unix {} /dev/nbd0 -N {volume}", path.display())
-        }
-        ListenAddress::Tcp { host, port } => {
-            format!("{root}nbd-client {host} {port} /dev/nbd0 -N {volume}")
-        }
+fn attaching(config: &Config, volume: &str) -> [(String, &'static str); 4] {
+    let (root, control) = match rustix::process::geteuid().is_root() {
+        true => ("", control_flag(config)),
+        // Root looks for a daemon elsewhere.
+        false => ("sudo ", format!(" --control {}", config.control.display())),
     };
     [
         (format!("{root}modprobe nbd"), "the kernel's NBD client"),
-        (attach, "make a disk of the volume"),
+        (format!("{root}hotbay{control} attach {volume} /dev/nbd0"), "make a disk of the volume"),
         (format!("{root}mke2fs /dev/nbd0"), "the first time only: it erases"),
         (format!("{root}mount /dev/nbd0 /mnt"), "use it"),
     ]

@@ -3,8 +3,10 @@
 //! What a command was asked for goes to standard output, and nothing else; progress, errors and hints go to
 //! standard error.
 
+pub(crate) mod attach;
 pub(crate) mod bench;
 pub(crate) mod check_config;
+pub(crate) mod detach;
 pub(crate) mod eject;
 pub(crate) mod events;
 pub(crate) mod insert;

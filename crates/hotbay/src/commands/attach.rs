@@ -1,0 +1,282 @@
+//! `hotbay attach`.
+
+use std::io::{self, BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use hotbay_nbd::client::ClientError;
+use hotbay_nbd::option::ReplyKind;
+use hotbay_server::ListenAddress;
+use rustix::io::Errno;
+use uuid::Uuid;
+
+use super::output::{self, Colours};
+use super::table::{Cell, table};
+use super::{Daemon, unexpected};
+use crate::attach::{
+    Attaching, AttachmentId, NbdDevice, NbdKernel, Resident, UpstreamError, Voice, connect, holder,
+    is_given_up, pause,
+};
+use crate::cli::AttachArgs;
+use crate::config::Environment;
+use crate::control::{ControlReply, ControlRequest, Status};
+use crate::failure::Failure;
+use crate::nearest::nearest;
+
+/// How long the node of a device may take to appear.
+const NODE: Duration = Duration::from_secs(5);
+
+/// Makes a block device of an export, and prints which when it can be used.
+///
+/// # Errors
+/// Where the kernel or the daemon refuses; in the foreground also where the daemon stayed away for too long.
+pub(crate) fn run(
+    daemon: &Daemon,
+    arguments: &AttachArgs,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    if arguments.list {
+        return list();
+    }
+    must_be_root()?;
+    match arguments.foreground || arguments.resident {
+        true => stay(daemon, arguments, environment),
+        false => leave_a_resident(),
+    }
+}
+
+/// Only the kernel's administrator may do what follows.
+pub(super) fn must_be_root() -> Result<(), Failure> {
+    match rustix::process::geteuid().is_root() {
+        true => Ok(()),
+        false => Err(Failure::new("only root may attach and detach block devices")
+            .with_hint("run it with sudo")),
+    }
+}
+
+/// Runs this command once more as the resident, and returns when that has a device, or has failed.
+fn leave_a_resident() -> Result<(), Failure> {
+    let cannot = |error: io::Error| Failure::new(format!("cannot start the resident: {error}"));
+    let mut resident = Command::new("/proc/self/exe");
+    let name = std::env::args_os().next().unwrap_or_else(|| "hotbay".into());
+    resident.arg0(name).args(std::env::args_os().skip(1)).arg("--resident");
+    let mut resident =
+        resident.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(cannot)?;
+    let mut line = String::new();
+    if let Some(output) = resident.stdout.take() {
+        BufReader::new(output).read_line(&mut line).map_err(cannot)?;
+    }
+    if !line.is_empty() {
+        return output::print(&line);
+    }
+    let ended = resident.wait().map_err(cannot)?;
+    Err(match ended.code() {
+        Some(1) => Failure::told(),
+        _ => Failure::new(format!("the resident ended early: {ended}")),
+    })
+}
+
+/// Attaches, tells, and keeps the device until it is detached.
+fn stay(daemon: &Daemon, arguments: &AttachArgs, environment: &Environment) -> Result<(), Failure> {
+    let resident = attach(daemon, arguments, environment)?;
+    let device = resident.device();
+    if let Err(failure) = node_is_there(device).and_then(|()| output::print_line(device)) {
+        resident.undo();
+        return Err(failure);
+    }
+    // Whoever started it may not listen; it is not needed for anything.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    if arguments.resident {
+        leave_the_terminal()
+            .map_err(|error| Failure::new(format!("cannot leave the terminal: {error}")))?;
+    }
+    resident.keep().map_err(|error| Failure::new(format!("{device}: {error}")))
+}
+
+/// The command returns, the process stays, and must keep neither the terminal nor a directory busy.
+fn leave_the_terminal() -> io::Result<()> {
+    // Fails where it leads a session already, which is as well.
+    let _ = rustix::process::setsid();
+    std::env::set_current_dir("/")?;
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    Ok(())
+}
+
+fn attach(
+    daemon: &Daemon,
+    arguments: &AttachArgs,
+    environment: &Environment,
+) -> Result<Resident, Failure> {
+    let kernel = NbdKernel::open().map_err(|error| no_client(&error))?;
+    let AttachArgs { device, wait_for_daemon: wait, .. } = *arguments;
+    let export = arguments.export.as_ref().map(ToString::to_string).unwrap_or_default();
+    let occupied = device.filter(|device| device.is_attached());
+    let earlier = occupied.map(|device| may_be_taken_over(device, &export)).transpose()?;
+    let server = match (&arguments.server, &earlier) {
+        (Some(server), _) => server.clone().absolute(&environment.current),
+        (None, Some(earlier)) => earlier.server.clone(),
+        (None, None) => listen_address(&status(daemon)?, environment)?,
+    };
+    let link = connect(&server, &export).map_err(|error| no_link(&error, &export, daemon))?;
+    let voice = if arguments.foreground { Voice::StandardError } else { Voice::KernelLog };
+    let content = link.content;
+    let fresh = AttachmentId { nonce: Uuid::new_v4(), content, export, server };
+    let id = earlier.unwrap_or(fresh);
+    if id.content != content {
+        let device = device.map(|device| device.to_string()).unwrap_or_default();
+        return Err(Failure::new(format!(
+            "{device} is attached to another content of {}",
+            id.export
+        ))
+        .with_hint(format!("'hotbay detach {device}' first")));
+    }
+    let attaching = Attaching { kernel, id, link, wait, voice };
+    match occupied {
+        Some(device) => Resident::take_over(attaching, device),
+        None => Resident::attach(attaching, device),
+    }
+    .map_err(|error| not_attached(&error, device))
+}
+
+/// An attached device that has lost its resident may get another one.
+fn may_be_taken_over(device: NbdDevice, export: &str) -> Result<AttachmentId, Failure> {
+    let busy = |by: String| {
+        Failure::new(format!("{device} is in use: {by}"))
+            .with_hint("name no device to get one that is free, or 'hotbay detach' it")
+    };
+    let id = device.attachment().ok_or_else(|| busy("another program attached it".to_owned()))?;
+    if let Some(pid) = holder(device) {
+        return Err(busy(format!("{} is attached to it, by process {pid}", id.export)));
+    }
+    if is_given_up(device, id.nonce) {
+        return Err(Failure::new(format!(
+            "{device} was disconnected, and somebody still has it open"
+        ))
+        .with_hint("unmount it: its requests have failed"));
+    }
+    match id.export == export {
+        true => Ok(id),
+        false => Err(busy(format!("{} is attached to it", id.export))),
+    }
+}
+
+fn status(daemon: &Daemon) -> Result<Status, Failure> {
+    match daemon.connect()?.ask(&ControlRequest::Status { volume: None }, |_| Ok(()))? {
+        ControlReply::Status(status) => Ok(status),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Where the daemon of this machine is to be reached: by a Unix socket where it has one.
+fn listen_address(status: &Status, environment: &Environment) -> Result<ListenAddress, Failure> {
+    let addresses =
+        status.listen.iter().filter_map(|address| address.parse::<ListenAddress>().ok());
+    let best = addresses.min_by_key(|address| matches!(address, ListenAddress::Tcp { .. }));
+    let address = best.ok_or_else(|| {
+        Failure::new("the daemon tells no address that can be used")
+            .with_hint("name one with --server unix:PATH or --server tcp:HOST:PORT")
+    })?;
+    Ok(match address.absolute(&environment.current) {
+        ListenAddress::Tcp { host, port } => ListenAddress::Tcp { host: reachable(host), port },
+        unix @ ListenAddress::Unix(_) => unix,
+    })
+}
+
+/// Who listens everywhere is to be found here too.
+fn reachable(host: String) -> String {
+    match host.as_str() {
+        "0.0.0.0" => "127.0.0.1".to_owned(),
+        "::" => "::1".to_owned(),
+        _ => host,
+    }
+}
+
+fn node_is_there(device: NbdDevice) -> Result<(), Failure> {
+    let until = std::time::Instant::now() + NODE;
+    while !device.path().exists() {
+        if std::time::Instant::now() >= until {
+            return Err(Failure::new(format!(
+                "the kernel has {device}, but there is no such file"
+            ))
+            .with_hint("mount devtmpfs on /dev, or make the node with mknod"));
+        }
+        pause(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+fn no_client(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            Failure::new("the kernel's NBD client is not loaded").with_hint("modprobe nbd")
+        }
+        _ => Failure::new(format!("cannot ask the kernel's NBD client: {error}")),
+    }
+}
+
+fn not_attached(error: &io::Error, device: Option<NbdDevice>) -> Failure {
+    let shown = device.map_or_else(|| "a device".to_owned(), |device| device.to_string());
+    match Errno::from_io_error(error) {
+        Some(Errno::BUSY) => Failure::new(format!("{shown} is in use"))
+            .with_hint("name no device to get one that is free"),
+        Some(Errno::PERM) => Failure::new(format!("the kernel does not let you attach {shown}"))
+            .with_hint("it takes the capability CAP_SYS_ADMIN"),
+        Some(Errno::WOULDBLOCK) => Failure::new(format!("{shown} still has a resident"))
+            .with_hint("'hotbay attach --list' shows it"),
+        _ => Failure::new(format!("cannot attach {shown}: {error}")),
+    }
+}
+
+fn no_link(error: &UpstreamError, export: &str, daemon: &Daemon) -> Failure {
+    match error {
+        UpstreamError::Negotiation {
+            source: ClientError::Refused { kind: ReplyKind::UNKNOWN, .. },
+            address,
+        } => {
+            let failure = Failure::new(format!("there is no export {export} at {address}"));
+            let known = status(daemon).map(|status| status.volumes).unwrap_or_default();
+            let names: Vec<&str> = known.iter().map(|volume| volume.name.as_str()).collect();
+            match nearest(export, names.iter().copied()) {
+                Some(meant) => failure.with_hint(format!("did you mean {meant}?")),
+                None if names.is_empty() => failure,
+                None => failure.with_hint(format!("there are {}", names.join(", "))),
+            }
+        }
+        UpstreamError::Io { .. } => Failure::new(error.to_string())
+            .with_hint("is the daemon running? 'hotbay status' asks it"),
+        UpstreamError::Unknown { .. } => Failure::new(error.to_string())
+            .with_hint("only exports of hotbay can be attached; others with nbd-client"),
+        UpstreamError::Negotiation { .. } => Failure::new(error.to_string()),
+    }
+}
+
+/// Which device is attached to what.
+fn list() -> Result<(), Failure> {
+    let devices = NbdDevice::all()
+        .map_err(|error| Failure::new(format!("cannot read /sys/block: {error}")))?;
+    let rows: Vec<[Cell; 4]> = devices
+        .into_iter()
+        .filter_map(|device| device.attachment().map(|id| (device, id)))
+        .map(|(device, id)| {
+            let resident = holder(device).map(|pid| pid.to_string());
+            [
+                device.to_string().into(),
+                id.export.into(),
+                id.server.to_string().into(),
+                Cell::or_dash(resident),
+            ]
+        })
+        .collect();
+    match rows.is_empty() {
+        true => Ok(()),
+        false => output::print(&table(
+            ["DEVICE", "EXPORT", "SERVER", "RESIDENT"],
+            rows,
+            Colours::of_output(),
+        )),
+    }
+}
