@@ -22,10 +22,11 @@ sync -f /run/mnt/usb
 kill_hotbay
 HOTBAY_STATE=/run/other-state start_hotbay --volume usb=other.img
 poll "the refusal" in_the_log "another volume of that name"
-put usb meanwhile 300000
+put usb meanwhile 300000 & writer=$!       # it may wait, and must not fail
 kill_hotbay
 cmp -n 33554432 other.img /dev/zero
 serve
+wait "$writer"
 sync -f /run/mnt/usb
 put usb after 300000
 no_error_in_the_log
