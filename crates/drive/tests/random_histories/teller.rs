@@ -81,6 +81,7 @@ impl<'h> Teller<'h> {
         let world = World::empty(history.bays).with("a", size, settings).with("b", size, settings);
         for (number, disk) in (1..).zip(world.cabinet.disks()) {
             disk.set_pace(history.pace.wrapping_mul(number) | 1);
+            disk.never_tear_within(size / usize::try_from(UNITS).unwrap());
         }
         let mut teller = Self {
             history,
@@ -183,6 +184,7 @@ impl<'h> Teller<'h> {
         let disk = self.world.cabinet.make(&name, size);
         disk.fill(0xEE);
         disk.set_pace(self.history.pace ^ 0x5555 | 1);
+        disk.never_tear_within(size / usize::try_from(UNITS).unwrap());
         if let Some(nth) = self.fault_of_target.take() {
             disk.script(Op::Change, nth, Fault::Gone);
         }

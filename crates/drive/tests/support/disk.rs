@@ -18,8 +18,8 @@ pub const NEVER: Duration = Duration::from_secs(3600);
 
 const SECTOR: usize = 512;
 
-/// A change is never torn within so many bytes.
-const TEAR: usize = 64;
+/// A change is never torn within so many bytes, where nothing else is said.
+const TEAR_BYTES: usize = 64;
 
 /// Where a sector begins, and its bytes.
 type Sector = (usize, Vec<u8>);
@@ -128,6 +128,8 @@ impl Drop for Held {
 
 #[derive(Debug)]
 struct DiskState {
+    /// A change is never torn within so many bytes.
+    tear_bytes: usize,
     cached: Vec<u8>,
     durable: Vec<u8>,
     dirty: Vec<bool>,
@@ -179,6 +181,7 @@ impl Disk {
             content_tells: false,
             hardware: format!("serial:{name}"),
             pace: 0,
+            tear_bytes: TEAR_BYTES,
         };
         Arc::new(Self {
             name: name.to_owned(),
@@ -215,6 +218,11 @@ impl Disk {
     /// I/O yields a few times, differently each time.
     pub fn set_pace(&self, seed: u64) {
         self.state.lock().pace = seed;
+    }
+
+    /// What a client takes for one unit is there as a whole or not at all, as a sector of a real disk is.
+    pub fn never_tear_within(&self, bytes: usize) {
+        self.state.lock().tear_bytes = bytes;
     }
 
     /// Takes it out of whatever it is in. What was not synced is lost.
@@ -471,7 +479,7 @@ impl DiskState {
     fn tear_change(&mut self, request: &Request) {
         self.apply(request, 2);
         let half = range(request.extent().unwrap());
-        let half = half.start..half.start + half.len() / 2 / TEAR * TEAR;
+        let half = half.start..half.start + half.len() / 2 / self.tear_bytes * self.tear_bytes;
         let (cached, durable) = (&self.cached[half.clone()], &mut self.durable[half]);
         durable.copy_from_slice(cached);
     }
@@ -480,7 +488,12 @@ impl DiskState {
     fn apply(&mut self, request: &Request, part: usize) {
         let all = range(request.extent().unwrap());
         let place = all.start
-            ..all.start + if part == 1 { all.len() } else { all.len() / part / TEAR * TEAR };
+            ..all.start
+                + if part == 1 {
+                    all.len()
+                } else {
+                    all.len() / part / self.tear_bytes * self.tear_bytes
+                };
         if place.is_empty() {
             return;
         }
