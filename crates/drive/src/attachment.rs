@@ -6,11 +6,13 @@
 //! and what was acknowledged before is in what the fence took. There is no third case.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{
+    AtomicBool, AtomicU32,
+    Ordering::{Relaxed, SeqCst},
+};
 use std::time::Duration;
 
 use hotbay_block::{Extent, Medium, Reply, Request, Result};
-use hotbay_journal::Change;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::error::Elapsed;
@@ -57,6 +59,8 @@ pub(crate) struct Attachment {
     /// Told when it is fenced.
     left: Notify,
     bay: Mutex<Option<BayPlace>>,
+    /// How long each change is held back, for a copier.
+    hold_back_ms: AtomicU32,
     retention: Retention,
     /// Whether its loss has been reported.
     loss_reported: AtomicBool,
@@ -125,6 +129,7 @@ impl Attachment {
             fenced: AtomicBool::new(false),
             left: Notify::new(),
             bay: Mutex::new(Some(bay)),
+            hold_back_ms: AtomicU32::new(0),
             retention,
             loss_reported: AtomicBool::new(false),
             here: watch::Sender::new(()),
@@ -215,9 +220,12 @@ impl Attachment {
         std::mem::take(&mut completed.identity_syncing)
     }
 
-    /// Ends the stay as a loss: takes out what must go to the journal, in order, and whether it touches what
-    /// identifies the medium. Nothing is acknowledged from this attachment any more.
-    pub(crate) fn fence(&self) -> (Vec<Change>, bool) {
+    /// Ends the stay as a loss: takes out what must go to the journal, and whether it touches what identifies the medium.
+    /// Nothing is acknowledged from this attachment any more.
+    ///
+    /// Clients may be waiting, so what it gives is to be dropped where nobody does: to give tens of megabytes back
+    /// takes the system milliseconds.
+    pub(crate) fn fence(&self) -> (RetainedWrites, bool) {
         self.gate.close();
         let mut completed = self.completed.lock();
         completed.fenced = true;
@@ -228,7 +236,7 @@ impl Attachment {
         let retained = std::mem::replace(&mut completed.retained, RetainedWrites::new(0));
         drop(completed);
         self.left.notify_waiters();
-        (retained.into_changes(), touched)
+        (retained, touched)
     }
 
     /// The bytes retained now.
@@ -275,9 +283,20 @@ impl Attachment {
         self.completed.lock().dirty = Some(DirtyRanges::default());
     }
 
-    /// Ends the noting.
+    /// Ends the noting, and holds no change back any more.
     pub(crate) fn forget_dirty(&self) {
+        self.hold_changes_back(Duration::ZERO);
         self.completed.lock().dirty = None;
+    }
+
+    /// Holds each change back from now on, by whole milliseconds, so that a copier comes to its end.
+    pub(crate) fn hold_changes_back(&self, pause: Duration) {
+        self.hold_back_ms.store(u32::try_from(pause.as_millis()).unwrap_or(u32::MAX), Relaxed);
+    }
+
+    /// How long a change is to be held back before it goes to the medium.
+    pub(crate) fn hold_back(&self) -> Duration {
+        Duration::from_millis(self.hold_back_ms.load(Relaxed).into())
     }
 
     /// Takes the extents that changed since the noting began or since the last call.

@@ -4,10 +4,13 @@
 //! whole volume is copied once; then what became dirty, again and again, until little is left. A change that is under
 //! way while its range is read is noted after it was carried out, so its range is copied again: it cannot slip through.
 //!
-//! First in passes, each of which ends with a sync of the target, so that the last sync has little to bring to the platter.
-//! A client writes on during a sync; so then in dashes without one, each of which leaves less than the one before.
+//! This goes in passes, each of which ends with a sync of the target, so that the last sync, for which clients wait, has
+//! little to bring to the platter. A sync takes as long as what was scattered since the one before it, and clients
+//! that write at full speed scatter as much again meanwhile. So towards the end each of their changes is held back for
+//! a few milliseconds, longer with each pass: less in all than the one long wait that they are spared.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -24,17 +27,20 @@ const CHUNK_BYTES: u64 = 1 << 20;
 /// Chunks under way at once.
 const CHUNKS_AT_ONCE: usize = 4;
 
-/// What may be left of a pass, for the target's last sync: requests wait for that.
-const LAST_SYNC_BYTES: u64 = 1 << 20;
+/// What may be left for the end: requests wait while it is copied and synced.
+const LAST_BYTES: u64 = 64 << 10;
 
-/// What may be left of a dash: requests wait while it is copied.
-const LAST_COPY_BYTES: u64 = 64 << 10;
+/// Where less is left of a pass, clients are slowed down.
+const NEARLY_DONE_BYTES: u64 = 8 << 20;
 
-/// After so many passes the dashes come, whatever is left.
-const PASSES: usize = 12;
+/// After so many passes the end comes, whatever is left.
+const PASSES: u32 = 16;
 
-/// After so many dashes the end comes, whatever is left.
-const DASHES: usize = 8;
+/// After so many passes with clients slowed down the end comes, whatever is left.
+const SLOW_PASSES: u32 = 6;
+
+/// The longest that a change is held back.
+const HOLD_BACK_MAX: Duration = Duration::from_millis(4);
 
 /// Why a copy cannot go on.
 #[derive(Debug)]
@@ -61,7 +67,7 @@ impl Copier {
     pub(crate) async fn copy_while_clients_go_on(&self) -> Result<Vec<Extent>, CopyError> {
         let whole = Extent::between(0, self.target.info().size_bytes);
         let mut progress = Progress { done_bytes: 0, total_bytes: whole.length() };
-        let mut extents = vec![whole];
+        let (mut extents, mut slow_passes) = (vec![whole], 0);
         for _ in 0..PASSES {
             self.copy_extents(&extents, Some(&mut progress)).await?;
             self.sync_target().await?;
@@ -69,35 +75,21 @@ impl Copier {
             extents = self.source.take_dirty();
             let left = bytes_of(&extents);
             progress.total_bytes = progress.done_bytes + left;
-            if left <= LAST_SYNC_BYTES || left > before / 2 {
+            if left <= LAST_BYTES || slow_passes == SLOW_PASSES {
                 break;
             }
-        }
-        self.dash(extents).await
-    }
-
-    /// Copies without a sync until hardly anything is left, or not less than before.
-    async fn dash(&self, mut extents: Vec<Extent>) -> Result<Vec<Extent>, CopyError> {
-        for _ in 0..DASHES {
-            let before = bytes_of(&extents);
-            if before <= LAST_COPY_BYTES {
-                break;
-            }
-            self.copy_extents(&extents, None).await?;
-            extents = self.source.take_dirty();
-            if bytes_of(&extents) > before / 2 {
-                break;
+            if slow_passes > 0 || left <= NEARLY_DONE_BYTES || left > before / 2 {
+                self.source.hold_changes_back(pause_in(slow_passes));
+                slow_passes += 1;
             }
         }
         Ok(extents)
     }
 
-    /// Copies what was left and what has become dirty since, and syncs the target; for when the source's gate is closed
-    /// and drained.
+    /// Copies what was left and what has become dirty since; for when the source's gate is closed and drained.
     pub(crate) async fn copy_the_rest(&self, mut left: Vec<Extent>) -> Result<(), CopyError> {
         left.extend(self.source.take_dirty());
-        self.copy_extents(&left, None).await?;
-        self.sync_target().await
+        self.copy_extents(&left, None).await
     }
 
     async fn copy_extents(
@@ -130,7 +122,7 @@ impl Copier {
         Ok(extent)
     }
 
-    async fn sync_target(&self) -> Result<(), CopyError> {
+    pub(crate) async fn sync_target(&self) -> Result<(), CopyError> {
         self.tell_target(Request::Flush).await
     }
 
@@ -141,6 +133,11 @@ impl Copier {
         let answer = Driven::answer(execution, Arc::clone(&self.target)).await;
         answer.map(drop).map_err(CopyError::Target)
     }
+}
+
+/// How long a change is held back in the slow pass of this number, counted from 0.
+fn pause_in(slow_pass: u32) -> Duration {
+    HOLD_BACK_MAX.min(Duration::from_millis(1 << slow_pass.min(10)))
 }
 
 fn bytes_of(extents: &[Extent]) -> u64 {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 use hotbay_block::{Durability, Error, ErrorKind, Reply, Request};
+use tokio::time::sleep;
 
 use crate::attachment::{Attachment, Completion};
 use crate::handle::Outcome;
@@ -19,6 +20,9 @@ pub(crate) async fn execute(
     attachment: &Arc<Attachment>,
     request: Request,
 ) -> Outcome {
+    if request.is_change() {
+        hold_back(attachment).await;
+    }
     let Some(visit) = attachment.visit() else { return Outcome::Moved(request) };
     let outcome = match &request {
         Request::Read { .. } | Request::Cache { .. } => look(volume, attachment, request).await,
@@ -29,6 +33,15 @@ pub(crate) async fn execute(
     };
     drop(visit);
     outcome
+}
+
+/// Slows a change down where a copy would not come to its end otherwise. Outside the gate, so that whoever drains it
+/// waits for nobody who only waits.
+async fn hold_back(attachment: &Attachment) {
+    let pause = attachment.hold_back();
+    if !pause.is_zero() {
+        sleep(pause).await;
+    }
 }
 
 /// A request that changes nothing.

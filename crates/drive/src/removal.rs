@@ -178,20 +178,23 @@ impl Volume {
 
     /// Takes the medium out as it stands and goes on with the journal. Returns how many changes the journal got.
     async fn take_away(&self, stay: &mut Stay, attachment: Arc<Attachment>) -> usize {
-        let (changes, identity_touched) = attachment.fence();
-        let kept = changes.len();
+        let (mut retained, identity_touched) = attachment.fence();
+        let spare = retained.take_spare();
         stay.left_behind.push(attachment.departure());
         attachment.leave_bay();
         drop(attachment);
         self.set_progress(None);
-        if identity_touched {
-            // Before the journal has anything: a restart in between must know that the medium may tell either.
-            self.update_record_or_warn(|record| record.identity_unsettled = true).await;
-        }
+        // Before the journal has anything: a restart in between must know that the medium may tell either. Nothing is in
+        // the backlog, and no change is let in, until both have ended.
+        let unsettled =
+            self.update_record_or_warn(|record| record.identity_unsettled |= identity_touched);
+        let laid_out = blocking(move || {
+            let changes = retained.into_changes();
+            (changes.len(), Pieces::lay_out(&changes))
+        });
+        let ((kept, pieces), ()) = tokio::join!(laid_out, unsettled);
         let log = self.log();
-        if !changes.is_empty() {
-            log.backlog.install(blocking(move || Pieces::lay_out(&changes)).await);
-        }
+        log.backlog.install(pieces);
         let path = self.journal_path(None);
         if let Path::Journal { gate, .. } = &path {
             gate.open();
@@ -202,6 +205,7 @@ impl Volume {
             log.backlog.give_up();
             return 0;
         }
+        blocking(move || drop(spare)).await;
         self.update_record_or_warn(|record| record.in_bay = false).await;
         kept
     }

@@ -29,7 +29,7 @@ use crate::status::Progress;
 use crate::volume::Volume;
 
 /// What may be left for the last pass, during which changes wait.
-const LAST_PASS_BYTES: u64 = 1 << 20;
+const LAST_PASS_BYTES: u64 = 128 << 10;
 
 /// How long after finding no room on the journal's disk a replay tries again.
 const ROOM_RETRY: Duration = Duration::from_secs(1);

@@ -157,6 +157,11 @@ impl RetainedWrites {
         }
     }
 
+    /// The memory that is not in use, for whoever drops it where nobody waits.
+    pub(crate) fn take_spare(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.spare)
+    }
+
     /// Gives unused memory back to the system; for when nothing has been written for a while.
     pub(crate) fn give_back_spare_memory(&mut self) {
         self.spare = Vec::new();

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use crate::copy::{Copier, CopyError};
 use crate::event::EventKind;
 use crate::failure::Refusal;
+use crate::journal_log::blocking;
 use crate::route::Path;
 use crate::state::{State, Trigger};
 use crate::volume::Volume;
@@ -92,11 +93,12 @@ impl Copier {
             return Err(self.give_up(CopyError::Target(error)));
         }
         let Some(place) = self.source.leave_bay() else { return Err(self.left()) };
-        drop(self.source.fence());
+        let (retained, _) = self.source.fence();
         stay.left_behind.push(self.source.departure());
         let attachment = self.volume.attach(&mut stay, Arc::clone(&self.target), place);
         self.volume.set_progress(None);
         self.volume.set_route(State::Present, Path::Medium(attachment));
+        blocking(move || drop(retained)).await;
         let (source, volume) = (self.source.medium.name(), &self.volume);
         volume.event(
             EventKind::Switched,
@@ -109,7 +111,11 @@ impl Copier {
     async fn complete_target(&self, left: Vec<Extent>) -> Result<Identity, CopyError> {
         let complete = async {
             self.copy_the_rest(left).await?;
-            self.target.identify().await.map_err(CopyError::Target)
+            // What is written is what is synced: nobody else writes to the target. Neither is dropped when the other one
+            // fails.
+            let (synced, identity) = tokio::join!(self.sync_target(), self.target.identify());
+            synced?;
+            identity.map_err(CopyError::Target)
         };
         let wait = self.volume.settings.pause_max();
         timeout(wait, complete).await.unwrap_or_else(|_| {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use hotbay_block::ErrorKind;
 use hotbay_drive::{Drive, EventKind, Refusal, State, WhenOccupied};
 use support::*;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, yield_now};
 
 #[tokio::test(start_paused = true)]
 async fn after_a_stop_everything_acknowledged_is_durable() {
@@ -142,6 +142,39 @@ fn a_replay_goes_on_after_a_kill() {
         assert_filled(&disk.durable()[..512], 1, "on the platter");
     });
     process.kill();
+}
+
+/// The medium tells a name then that no sync has covered, and the journal may have what it belongs to.
+#[test]
+fn a_kill_at_any_point_of_a_pull_does_not_make_the_medium_a_stranger() {
+    for point in 0..60 {
+        let world = World::one();
+        let disk = world.disk("disk-a");
+        disk.content_tells_identity();
+        let process = Process::start(&world);
+        process.run(async |drive| {
+            let device = device(&drive);
+            until(&volume(&drive), State::Present).await;
+            write(&device, 0, 512, 1).await;
+            flush(&device).await;
+            write(&device, 0, 512, 2).await;
+            let puller = Arc::clone(&drive);
+            let _pulling = tokio::spawn(async move { puller.pull("a").await });
+            let _late = begin(&device, writing(4096, 512, 3));
+            for _ in 0..point {
+                yield_now().await;
+            }
+        });
+        process.kill();
+        let process = Process::start(&world);
+        process.run(async |drive| {
+            // Where the pull was not recorded it has been put in already.
+            let _ = drive.insert("a", None, WhenOccupied::Refuse).await;
+            until(&volume(&drive), State::Present).await;
+            assert_filled(&read(&device(&drive), 0, 512).await, 2, "what was acknowledged");
+        });
+        process.kill();
+    }
 }
 
 fn begin_insert(drive: &Arc<Drive>) -> JoinHandle<Result<(), Refusal>> {

@@ -5,11 +5,13 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hotbay_block::{Device, ErrorKind};
 use hotbay_drive::{Drive, EventKind, Refusal, State};
 use support::*;
 use tokio::task::{JoinHandle, yield_now};
+use tokio::time::Instant;
 
 /// A volume with something on each page, and a disk with something else on it to swap to.
 async fn with_target(world: &World) -> (Arc<Drive>, Arc<dyn Device>, Arc<Disk>, Arc<Disk>) {
@@ -192,6 +194,37 @@ async fn a_target_that_hangs_at_the_end_costs_no_client_an_error() {
     late.await.unwrap().unwrap();
     assert_eq!(volume(&drive).status().medium.as_deref(), Some("disk-a"));
     assert_has_all(&read(&device, 0, SIZE as u64).await, "through the volume");
+}
+
+/// Else a copy would come to no end; but whoever stays on the source must not pay for a swap that is over.
+#[tokio::test(start_paused = true)]
+async fn changes_are_held_back_near_the_end_and_not_after_a_swap_that_was_given_up() {
+    let world = World::one();
+    let drive = Arc::new(world.started().await);
+    world.cabinet.make("large", 2 * SIZE);
+    let target = world.cabinet.make("other", 2 * SIZE);
+    drive.exchange("a", "large").await.unwrap();
+    let device = device(&drive);
+    let first = target.hold(Op::Flush);
+    let swapping = begin_swap(&drive);
+    first.until_stuck(1).await;
+    assert!(wait_of_a_write(&device).await.is_zero(), "in the first pass");
+    write(&device, 0, 2 * SIZE as u64, 1).await;
+    first.release();
+    let held = target.hold(Op::Flush);
+    held.until_stuck(1).await;
+    assert!(!wait_of_a_write(&device).await.is_zero(), "near the end");
+    target.script(Op::Flush, 0, Fault::Error);
+    held.release();
+    swapping.await.unwrap().unwrap_err();
+    assert!(wait_of_a_write(&device).await.is_zero(), "after the end");
+}
+
+/// By the clock of the test, which only moves where everybody waits for it.
+async fn wait_of_a_write(device: &Arc<dyn Device>) -> Duration {
+    let begin = Instant::now();
+    write(device, 0, 4096, 1).await;
+    begin.elapsed()
 }
 
 #[tokio::test(start_paused = true)]
