@@ -96,8 +96,8 @@ def cold(bench):
     # So large that no block is read a second time; that it comes from the disk is checked by the kernel's count.
     with three(bench, bench.disk, mib=bench.scale.copy_mib) as servers:
         contestants = []
-        for server, image in zip(servers, ("hotbay", "nbdkit", "qemu"), strict=True):
-            drop = functools.partial(loads.drop_from_cache, bench.disk / f"{image}.img")
+        drop = functools.partial(loads.drop_from_cache, bench.disk / "image.img")
+        for server in servers:
             contestants.append(bench.contestant(server, COLD, prepare=drop, cold=True))
         note = "Cold is this machine's page cache; what lies below the disk may have one of its own"
         bench.measure(Row(name, COLD.unit, contestants, "the disk", bench.scale.rounds,
