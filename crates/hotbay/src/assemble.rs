@@ -130,6 +130,7 @@ pub(crate) fn limits(config: &Config) -> Limits {
         connections: usize::try_from(config.max_connections).unwrap_or(usize::MAX),
         handshake_deadline: config.handshake_timeout,
         stop_deadline: STOP_DEADLINE,
+        busy_poll: config.busy_poll,
         ..Limits::default()
     }
 }

@@ -10,7 +10,7 @@ use hotbay_nbd::uri::NbdUri;
 use hotbay_server::ListenAddress;
 
 use crate::attach::NbdDevice;
-use crate::config::{BayCount, Layout, Name, Overrides, VolumeFlag, parse_duration};
+use crate::config::{BayCount, BusyPoll, Layout, Name, Overrides, VolumeFlag, parse_duration};
 use crate::control::State;
 
 const EXAMPLES: &str = "\
@@ -129,13 +129,18 @@ pub(crate) struct ServeArgs {
     /// $XDG_STATE_HOME/hotbay or ~/.local/state/hotbay]
     #[arg(long, env = "HOTBAY_STATE", value_name = "DIR", hide_env_values = true)]
     pub(crate) state: Option<PathBuf>,
+
+    /// How long a session spins before it sleeps, up to 50us: a processor for the latency of an only client
+    /// that asks for one thing at a time [default: 0s, not at all]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) busy_poll: Option<BusyPoll>,
 }
 
 impl ServeArgs {
     /// What the command line and the environment say about the configuration.
     pub(crate) fn overrides(self, control: Option<PathBuf>) -> (Option<PathBuf>, Overrides) {
-        let Self { config, volumes, bays, layout, listen, state } = self;
-        (config, Overrides { volumes, bays, layout, listen, control, state })
+        let Self { config, volumes, bays, layout, listen, state, busy_poll } = self;
+        (config, Overrides { volumes, bays, layout, listen, control, state, busy_poll })
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod address;
 pub mod client;
+mod connection;
 mod errno;
 mod error;
 mod exports;

@@ -19,6 +19,9 @@ pub struct Limits {
     /// How long a server that is being stopped waits for its sessions to answer what is under way.
     /// Default 30 s.
     pub stop_deadline: Duration,
+    /// How long a session that has nothing to do looks for its client's next request before it sleeps. Meant
+    /// for tens of microseconds; a processor is busy meanwhile. Default 0: not at all.
+    pub busy_poll: Duration,
 }
 
 impl Default for Limits {
@@ -29,6 +32,7 @@ impl Default for Limits {
             requests_per_session: 256,
             bytes_per_session: 128 << 20,
             stop_deadline: Duration::from_secs(30),
+            busy_poll: Duration::ZERO,
         }
     }
 }

@@ -1,18 +1,21 @@
 //! The server: listens, accepts, starts sessions, stops in order.
 
 use std::future::Future;
+use std::num::NonZero;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::listener::{self, Connection, Listener};
+use crate::connection::Connection;
+use crate::listener::{self, Listener};
 use crate::negotiation::{Agreed, NegotiationError, negotiate};
-use crate::session::{self, End};
+use crate::session::{self, End, Floor};
 use crate::{BindError, Exports, Limits, ListenAddress, Sessions};
 
 /// How long to leave a system alone that cannot accept, for want of descriptors, for example.
@@ -34,6 +37,8 @@ struct Context {
     exports: Arc<dyn Exports>,
     limits: Limits,
     sessions: Sessions,
+    /// Where sessions may spin before they sleep.
+    floor: Option<Arc<Floor>>,
 }
 
 impl std::fmt::Debug for Context {
@@ -56,7 +61,8 @@ impl Server {
         for address in addresses {
             listeners.push(Listener::bind(address).await?);
         }
-        let context = Context { exports, limits, sessions: Sessions::default() };
+        let floor = Floor::new(limits.busy_poll, threads_that_run());
+        let context = Context { exports, limits, sessions: Sessions::default(), floor };
         Ok(Self { listeners, context })
     }
 
@@ -98,6 +104,12 @@ impl Server {
             );
         }
     }
+}
+
+/// How many of the runtime's threads can run at the same time.
+fn threads_that_run() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    processors.min(Handle::current().metrics().num_workers())
 }
 
 /// Accepts connections and starts a task for each. Never ends by itself.
@@ -186,8 +198,8 @@ async fn agree<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Runs the session that was agreed upon.
-async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut S,
+async fn converse(
+    stream: &mut Connection,
     Agreed { chosen, received }: Agreed,
     context: &Context,
     stopping: watch::Receiver<()>,
@@ -195,8 +207,9 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     let export = chosen.export.name;
     let _entered = context.sessions.enter(&export);
     tracing::info!(export, "a session begins");
-    let end =
-        session::serve(stream, received, chosen.opened, &context.limits, stopped(stopping)).await;
+    let spin = session::Spin::new(context.floor.clone());
+    let stopped = stopped(stopping);
+    let end = session::serve(stream, received, chosen.opened, &context.limits, spin, stopped).await;
     match &end {
         End::Disconnected | End::Exchanged | End::Stopped => {
             tracing::info!(export, reason = %end, "a session ends");

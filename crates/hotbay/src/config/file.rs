@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use super::complaint;
 use super::value::{
-    AbsentReads, BayCount, Bytes, Count, JournalFull, Layout, Listen, Medium, Name, Time,
+    AbsentReads, BayCount, BusyPoll, Bytes, Count, JournalFull, Layout, Listen, Medium, Name, Time,
 };
 use crate::failure::Failure;
 
@@ -54,6 +54,8 @@ pub(crate) struct ConfigFile {
     pub(super) max_connections: Option<ConnectionCount>,
     /// How long a client's handshake may take, 1s to 5m; default `30s`.
     pub(super) handshake_timeout: Option<HandshakeTimeout>,
+    /// How long a session spins before it sleeps, 0s to 50us; default `0s`: not at all.
+    pub(super) busy_poll: Option<BusyPoll>,
     /// What holds for each volume that does not say otherwise.
     #[serde(default)]
     pub(super) defaults: DefaultsTable,

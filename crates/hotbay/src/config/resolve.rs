@@ -13,7 +13,8 @@ use hotbay_server::ListenAddress;
 use super::file::{ConfigFile, DefaultsTable, VolumeTable};
 use super::places::Environment;
 use super::value::{
-    AbsentReads, BayCount, JournalFull, Layout, Listen, Medium, Name, VolumeFlag, check_socket_path,
+    AbsentReads, BayCount, BusyPoll, JournalFull, Layout, Listen, Medium, Name, VolumeFlag,
+    check_socket_path,
 };
 use crate::failure::Failure;
 
@@ -21,6 +22,7 @@ use crate::failure::Failure;
 const VOLUMES_MAX: usize = 64;
 const MAX_CONNECTIONS: u32 = 1024;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+const BUSY_POLL: Duration = Duration::ZERO;
 const ABSENT_WAIT: Duration = Duration::from_secs(30);
 const JOURNAL_LIMIT_BYTES: u64 = 1 << 30;
 const RETAINED_LIMIT_BYTES: u64 = 64 << 20;
@@ -44,6 +46,8 @@ pub(crate) struct Overrides {
     pub(crate) control: Option<PathBuf>,
     /// `--state` or `HOTBAY_STATE`.
     pub(crate) state: Option<PathBuf>,
+    /// `--busy-poll`.
+    pub(crate) busy_poll: Option<BusyPoll>,
 }
 
 /// What the daemon runs with. Each path is absolute.
@@ -65,6 +69,8 @@ pub(crate) struct Config {
     pub(crate) max_connections: u32,
     /// How long a client's handshake may take; 1 s to 5 min.
     pub(crate) handshake_timeout: Duration,
+    /// How long a session spins before it sleeps; 0 to 50 µs.
+    pub(crate) busy_poll: Duration,
     /// The volumes, 1 to 64, with different names and different media; the first is the default export.
     pub(crate) volumes: Vec<VolumeConfig>,
 }
@@ -138,6 +144,7 @@ pub(crate) fn resolve(
         state,
         max_connections: file.max_connections.map_or(MAX_CONNECTIONS, |count| count.0),
         handshake_timeout: file.handshake_timeout.map_or(HANDSHAKE_TIMEOUT, |time| time.0),
+        busy_poll: overrides.busy_poll.or(file.busy_poll).map_or(BUSY_POLL, |time| time.0),
         volumes,
     };
     check(&config)?;

@@ -20,6 +20,7 @@ pub(crate) fn summary(config: &Config) -> String {
     line("state", config.state.display().to_string());
     line("max_connections", config.max_connections.to_string());
     line("handshake_timeout", format_duration(config.handshake_timeout));
+    line("busy_poll", format_duration(config.busy_poll));
     for volume in &config.volumes {
         text.push_str(&volume_summary(volume));
     }

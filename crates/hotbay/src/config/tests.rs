@@ -42,6 +42,7 @@ control            /run/user/1/hotbay/control.sock
 state              /home/me/.local/state/hotbay
 max_connections    1024
 handshake_timeout  30s
+busy_poll          0s
 
 volume a
   medium           file:/home/me/.local/state/hotbay/media/a.img?create=64MiB
@@ -75,6 +76,7 @@ fn every_key_arrives() {
         state = "s"
         max_connections = 7
         handshake_timeout = "5s"
+        busy_poll = "50us"
         [[volume]]
         name = "usb"
         medium = "usb.img"
@@ -94,6 +96,7 @@ control            /here/c.sock
 state              /here/s
 max_connections    7
 handshake_timeout  5s
+busy_poll          50us
 
 volume usb
   medium           file:/here/usb.img
@@ -159,9 +162,10 @@ fn flags_win_over_the_file() {
         listen: vec!["unix:flag.sock".parse().unwrap()],
         control: Some("c".into()),
         state: Some("/flag/s".into()),
+        busy_poll: Some("20us".parse().unwrap()),
     };
     let config = parsed(text, flags).unwrap();
-    assert_eq!(config.bays, 1);
+    assert_eq!((config.bays, config.busy_poll), (1, std::time::Duration::from_micros(20)));
     assert_eq!(listen(&config), ["unix:/here/flag.sock"]);
     assert_eq!((config.control, config.state), ("/here/c".into(), PathBuf::from("/flag/s")));
     let volumes =
@@ -248,6 +252,10 @@ const WRONG: &[(&str, &str, &str)] = &[
         "write wait, error",
     ),
     ("handshake_timeout = \"0s\"", "write a duration from 1s to 5m", ""),
+    ("busy_poll = 50", "1:13: busy_poll: ", ""),
+    ("busy_poll = 50", "a duration in quotes, such as \"50us\"", ""),
+    ("busy_poll = \"50\"", "`50` is not a duration", ""),
+    ("busy_poll = \"51us\"", "`51us` is out of bounds; write a duration from 0s to 50us", ""),
     (
         "max_connections = 0",
         "1:19: max_connections: 0 is out of bounds; write a number from 1 to 65536",

@@ -51,6 +51,7 @@ macro_rules! deserialize_text {
 }
 
 deserialize_text! {
+    BusyPoll: "a duration in quotes, such as \"50us\"",
     Name: "a name in quotes, such as \"usb\"",
     Layout: "a layout in quotes, such as \"volumes\"",
     Listen: "an address in quotes, such as \"unix:/run/hotbay/nbd.sock\"",
@@ -232,6 +233,28 @@ impl<const MIN_MS: u64, const MAX_MS: u64> Text for Time<MIN_MS, MAX_MS> {
 impl<'de, const MIN_MS: u64, const MAX_MS: u64> Deserialize<'de> for Time<MIN_MS, MAX_MS> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(TextVisitor(PhantomData))
+    }
+}
+
+/// How long a session looks for the next request before it sleeps: up to [`BusyPoll::MOST`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BusyPoll(pub(crate) Duration);
+
+impl BusyPoll {
+    /// No client takes longer that could be answered faster for it.
+    const MOST: Duration = Duration::from_micros(50);
+}
+
+impl FromStr for BusyPoll {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let duration = parse_duration(text)?;
+        if duration > Self::MOST {
+            let most = format_duration(Self::MOST);
+            return Err(format!("`{text}` is out of bounds; write a duration from 0s to {most}"));
+        }
+        Ok(Self(duration))
     }
 }
 

@@ -30,6 +30,7 @@ mod long_read;
 mod replies;
 mod requests;
 mod rest;
+mod spin;
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
@@ -48,12 +49,17 @@ use self::in_flight::{Answered, Awaited, InFlight};
 use self::intake::{Intake, Next, OutOfStep};
 use self::replies::{PIECES_MAX, Replies};
 use self::rest::Rest;
+use self::spin::Waited;
+pub(crate) use self::spin::{Floor, Look, Looked, Spin};
 use crate::exports::Opened;
 use crate::{Limits, errno};
 
 /// After this many bytes of replies they are sent before more requests are taken: they are still in the
 /// processor's cache, and the client has something to do.
 const BATCH_BYTES: usize = 256 << 10;
+
+/// A WRITE of more than this is received without a spin for it, in bytes.
+const SPUN_BYTES_MAX: usize = 4 << 10;
 
 /// Why a session has ended.
 #[derive(Debug, thiserror::Error)]
@@ -83,11 +89,12 @@ pub(crate) enum End {
 /// Returns when every request that was taken has been answered by the device, and the answers have been
 /// sent, if the client still takes them. Dropping the future drops requests in flight: only for a server that
 /// has run out of time.
-pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Look + Unpin>(
     stream: &mut S,
     received: BytesMut,
     Opened { device, exchanged }: Opened,
     limits: &Limits,
+    spin: Spin,
     stopped: impl Future<Output = ()> + Send + 'static,
 ) -> End {
     let stops = FuturesUnordered::new();
@@ -107,6 +114,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         unflushed: false,
         phase: Phase::Open,
         rest: Rest::default(),
+        spin,
     };
     poll_fn(|context| session.poll(context)).await
 }
@@ -155,10 +163,12 @@ struct Session<'a, S> {
     unflushed: bool,
     phase: Phase,
     rest: Rest,
+    spin: Spin,
 }
 
-impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
+impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
+        self.spin.begin_turn();
         self.poll_stops(context);
         loop {
             let received = self.poll_receive(context);
@@ -186,13 +196,22 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         if self.waits_for != WaitsFor::Bytes || !matches!(self.phase, Phase::Open) {
             return false;
         }
+        if self.spin_for_bytes() == Waited::TurnOver {
+            context.waker().wake_by_ref();
+            return false;
+        }
         let received = {
             let mut room = self.intake.room();
             let receive = pin!(self.stream.read_buf(&mut room));
             receive.poll(context)
         };
         match received {
-            Poll::Pending => return false,
+            Poll::Pending => {
+                if self.load().is_nothing() {
+                    self.spin.note_sleep();
+                }
+                return false;
+            }
             Poll::Ready(Ok(0)) => {
                 let amid_request = self.intake.is_amid_request();
                 self.finish(End::Closed { amid_request });
@@ -200,10 +219,21 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             Poll::Ready(Ok(_)) => {
                 self.waits_for = WaitsFor::Turn;
                 self.rest.note_work();
+                self.spin.note_received();
             }
             Poll::Ready(Err(error)) => self.discard(End::Lost(error)),
         }
         true
+    }
+
+    /// Looks for more for a moment, where there is nothing else to do.
+    fn spin_for_bytes(&mut self) -> Waited {
+        // The rest of a long WRITE is received where it is to be.
+        let is_long = self.intake.bytes_expected() > SPUN_BYTES_MAX;
+        if is_long || !self.load().is_nothing() {
+            return Waited::Enough;
+        }
+        self.spin.wait(self.stream)
     }
 
     /// Gives the device the requests that are there in full, up to the limits and to one batch of replies;
@@ -244,6 +274,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     }
 
     fn execute(&mut self, header: &RequestHeader, data: Bytes) {
+        self.spin.note_request();
         let awaited = Awaited {
             cookie: header.cookie,
             data_bytes: requests::data_bytes(header),

@@ -21,6 +21,7 @@ mod ends;
 mod limits;
 mod long_reads;
 mod requests;
+mod spins;
 mod streams;
 
 const INFO: DeviceInfo = DeviceInfo {
@@ -29,6 +30,13 @@ const INFO: DeviceInfo = DeviceInfo {
     read_only: false,
     rotational: false,
 };
+
+/// A pipe in memory is never looked at: its sessions do not spin.
+impl Look for DuplexStream {
+    fn look(&mut self) -> Looked {
+        panic!("a session spins that is not to")
+    }
+}
 
 /// A request that waits for the test to answer it.
 struct Call {
@@ -121,7 +129,7 @@ fn start(
     let session = tokio::spawn(async move {
         let stopped = async move { drop(stopped.wait_for(|it| *it).await) };
         let opened = Opened { exchanged: device.exchanged(), device };
-        serve(&mut server, BytesMut::new(), opened, &limits, stopped).await
+        serve(&mut server, BytesMut::new(), opened, &limits, Spin::new(None), stopped).await
     });
     (client, stop, session)
 }
@@ -154,6 +162,13 @@ fn write(cookie: u64, offset: u64, payload: &[u8]) -> BytesMut {
 
 /// The next reply, with `length` bytes where it is a success.
 async fn reply(client: &mut DuplexStream, length: usize) -> (u64, Result<Vec<u8>, ErrorNumber>) {
+    reply_from(client, length).await
+}
+
+async fn reply_from<S: AsyncRead + Unpin>(
+    client: &mut S,
+    length: usize,
+) -> (u64, Result<Vec<u8>, ErrorNumber>) {
     let mut header = [0; SimpleReply::BYTES];
     client.read_exact(&mut header).await.unwrap();
     let SimpleReply { cookie, result } =
