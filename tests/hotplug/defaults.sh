@@ -16,7 +16,7 @@ daemon=$!
 answers "$daemon"
 cat log >>said
 grep -q 'hotbay.* eject a' said         # what to type next, and where the clients go
-socket=$(sed -n 's/.*nbd-client -unix \([^ ]*\) .*/\1/p;T;q' said)
+socket=$(sed -n 's/^ *listening on unix://p' said)
 hotbay status | grep -q present
 
 fill_default() { qemu-io -f raw -c 'write -P 0x11 0 64k' "nbd+unix:///$1?socket=$socket" >/dev/null; }
