@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use hotbay_block::with_sources;
+
 /// Why a command ends without having done its work.
 ///
 /// It is written for a person: the message names the thing and the value, the hint says what to do next.
@@ -45,8 +47,7 @@ impl Failure {
 
     /// What was being done, and why it failed, with all causes.
     pub(crate) fn from_error(doing: &str, error: &dyn std::error::Error) -> Self {
-        let causes = std::iter::successors(Some(error), |error| error.source());
-        Self::new(causes.fold(doing.to_owned(), |line, cause| format!("{line}: {cause}")))
+        Self::new(format!("{doing}: {}", with_sources(error)))
     }
 
     /// Standard output could not be written.

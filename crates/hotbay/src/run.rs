@@ -7,6 +7,7 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
+use hotbay_block::with_sources;
 use hotbay_drive::Drive;
 use hotbay_server::{BindError, ListenAddress, Server};
 
@@ -73,8 +74,7 @@ async fn serve_drive(
 }
 
 fn cannot_listen(error: BindError) -> Failure {
-    let cause = std::error::Error::source(&error).map(|source| format!(": {source}"));
-    let failure = Failure::new(format!("{error}{}", cause.unwrap_or_default()));
+    let failure = Failure::new(with_sources(&error));
     match error {
         BindError::InUse { .. } => {
             failure.with_hint("stop that one, or name another address with --listen")

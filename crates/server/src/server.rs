@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hotbay_block::with_sources;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -191,7 +192,7 @@ async fn agree<S: AsyncRead + AsyncWrite + Unpin>(
     match result {
         Ok(Ok(agreed)) => return agreed,
         Ok(Err(NegotiationError::Closed)) => tracing::debug!("a client left before a session"),
-        Ok(Err(error)) => tracing::warn!(error = chain(&error), "a negotiation failed"),
+        Ok(Err(error)) => tracing::warn!(error = with_sources(&error), "a negotiation failed"),
         Err(_) => tracing::warn!("a client did not negotiate in time"),
     }
     None
@@ -215,7 +216,7 @@ async fn converse(
             tracing::info!(export, reason = %end, "a session ends");
         }
         End::Closed { .. } | End::Lost(_) | End::OutOfStep(_) => {
-            tracing::warn!(export, reason = chain(&end), "a session ends");
+            tracing::warn!(export, reason = with_sources(&end), "a session ends");
         }
     }
     end
@@ -236,14 +237,4 @@ async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
         std::io::Result::Ok(())
     };
     let _ = timeout(LINGER, drain).await;
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        line = format!("{line}: {source}");
-        next = source.source();
-    }
-    line
 }
