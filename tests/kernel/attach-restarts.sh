@@ -2,6 +2,14 @@
 # finds its device each time, and nobody above sees an error. RESTARTS=50 makes it longer.
 driver nbd nbds_max=4 max_part=8
 truncate -s 64M usb.img
+let_go() {                                  # what was written is right, and the device goes in good order
+    writes 6
+    stop_writing
+    no_error_in_the_log
+    compare usb
+    umount /run/mnt/usb
+    hotbay detach "$device"
+}
 serve() { start_hotbay --volume usb=usb.img --listen tcp:127.0.0.1:10809; }
 serve
 device=$(hotbay attach usb)
@@ -27,12 +35,7 @@ serve
 writes 6
 stop_hotbay                                 # an orderly stop is no removal either
 serve
-writes 6
-stop_writing
-no_error_in_the_log
-compare usb
-umount /run/mnt/usb
-hotbay detach "$device"
+let_go
 
 device=$(hotbay attach usb --server tcp:127.0.0.1:10809)
 mount "$device" /run/mnt/usb
@@ -40,12 +43,7 @@ keep_writing usb
 writes 6
 kill_hotbay
 serve
-writes 6
-stop_writing
-no_error_in_the_log
-compare usb
-umount /run/mnt/usb
-hotbay detach "$device"
+let_go
 [ -z "$(hotbay attach --list)" ]
 dmesg | grep -c 'connected again'
 stop_hotbay

@@ -15,6 +15,7 @@ mod directory;
 mod failure;
 mod handler;
 mod logging;
+mod nbd_stream;
 mod nearest;
 mod records;
 mod run;

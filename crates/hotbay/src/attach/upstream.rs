@@ -1,17 +1,17 @@
 //! From an address to a connected socket that the kernel can go on with.
 
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use hotbay_nbd::client::{ClientError, Goal, Handshake, Opened, Step};
+use hotbay_nbd::client::{ClientError, Opened};
 use hotbay_server::ListenAddress;
 use rustix::net::sockopt;
 
 use super::ContentId;
+use crate::nbd_stream::{NbdStream, NotOpened};
 
 /// For connecting, and for each answer of the negotiation.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -46,86 +46,34 @@ pub(crate) enum UpstreamError {
 /// Where nobody answers, or the export is not there, or is not one of hotbay.
 pub(crate) fn connect(address: &ListenAddress, export: &str) -> Result<Link, UpstreamError> {
     let failed = |source| UpstreamError::Io { address: address.clone(), source };
-    let refused = |source| UpstreamError::Negotiation { address: address.clone(), source };
-    let mut stream = Stream::connect(address).map_err(failed)?;
-    let goal = Goal::Open(export.to_owned());
-    let mut handshake = Handshake::new(goal).map_err(refused)?;
-    let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
-    let opened = loop {
-        let step = handshake.advance(&mut input, &mut output).map_err(refused)?;
-        stream.send(&output).map_err(failed)?;
-        output.clear();
-        match step {
-            Step::Opened(opened) => break opened,
-            Step::Receive | Step::Listed(_) => stream.receive(&mut input).map_err(failed)?,
+    let mut stream = connect_stream(address).map_err(failed)?;
+    let opened = stream.open_export(export).map_err(|why| match why {
+        NotOpened::Io(source) => failed(source),
+        NotOpened::Closed => failed(io::ErrorKind::UnexpectedEof.into()),
+        NotOpened::Refused(source) => {
+            UpstreamError::Negotiation { address: address.clone(), source }
         }
-    };
+        NotOpened::OutOfStep => UpstreamError::Unknown { address: address.clone() },
+    })?;
     let content = opened.description.as_deref().and_then(ContentId::in_description);
-    let (Some(content), true) = (content, input.is_empty()) else {
-        return Err(UpstreamError::Unknown { address: address.clone() });
+    let content = content.ok_or_else(|| UpstreamError::Unknown { address: address.clone() })?;
+    // As the kernel is to have it: a deadline would be one for every request.
+    set_deadline(&stream, None).map_err(failed)?;
+    Ok(Link { socket: stream.into(), opened, content })
+}
+
+fn connect_stream(address: &ListenAddress) -> io::Result<NbdStream> {
+    let stream = match address {
+        ListenAddress::Unix(path) => NbdStream::Unix(UnixStream::connect(path)?),
+        ListenAddress::Tcp { host, port } => NbdStream::Tcp(connect_tcp(host, *port)?),
     };
-    Ok(Link { socket: stream.hand_over().map_err(failed)?, opened, content })
+    set_deadline(&stream, Some(DEADLINE))?;
+    Ok(stream)
 }
 
-#[derive(Debug)]
-enum Stream {
-    Unix(UnixStream),
-    Tcp(TcpStream),
-}
-
-impl Stream {
-    fn connect(address: &ListenAddress) -> io::Result<Self> {
-        let stream = match address {
-            ListenAddress::Unix(path) => Self::Unix(UnixStream::connect(path)?),
-            ListenAddress::Tcp { host, port } => Self::Tcp(connect_tcp(host, *port)?),
-        };
-        stream.set_deadline(Some(DEADLINE))?;
-        Ok(stream)
-    }
-
-    fn set_deadline(&self, deadline: Option<Duration>) -> io::Result<()> {
-        match self {
-            Self::Unix(stream) => {
-                stream.set_read_timeout(deadline)?;
-                stream.set_write_timeout(deadline)
-            }
-            Self::Tcp(stream) => {
-                stream.set_read_timeout(deadline)?;
-                stream.set_write_timeout(deadline)
-            }
-        }
-    }
-
-    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Unix(stream) => stream.write_all(bytes),
-            Self::Tcp(stream) => stream.write_all(bytes),
-        }
-    }
-
-    fn receive(&mut self, input: &mut BytesMut) -> io::Result<()> {
-        let mut buffer = [0; 4096];
-        let received = match self {
-            Self::Unix(stream) => stream.read(&mut buffer),
-            Self::Tcp(stream) => stream.read(&mut buffer),
-        }?;
-        match buffer.get(..received) {
-            None | Some([]) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Some(bytes) => {
-                input.extend_from_slice(bytes);
-                Ok(())
-            }
-        }
-    }
-
-    /// The socket as the kernel is to have it: a deadline would be one for every request.
-    fn hand_over(self) -> io::Result<OwnedFd> {
-        self.set_deadline(None)?;
-        Ok(match self {
-            Self::Unix(stream) => stream.into(),
-            Self::Tcp(stream) => stream.into(),
-        })
-    }
+fn set_deadline(stream: &NbdStream, deadline: Option<Duration>) -> io::Result<()> {
+    stream.set_read_patience(deadline)?;
+    stream.set_write_patience(deadline)
 }
 
 /// The first address that answers, with what is needed to notice that it does not any more.
