@@ -76,6 +76,42 @@ kill_hotbay() {
     daemon=
 }
 
+# --- other servers, whose exports are media
+
+# serve_file FILE [ARGUMENT…]: nbdkit serves it at FILE.sock, in the background; its process is $server.
+serve_file() {
+    rm -f "$1.sock"
+    nbdkit --foreground --exit-with-parent --unix "$dir/$1.sock" "${@:2}" file "$1" &
+    server=$!
+    listens "$1.sock"
+}
+
+# qemu_serve FILE FORMAT: the same with qemu-nbd.
+qemu_serve() {
+    rm -f "$1.sock"
+    qemu-nbd --persistent --shared=8 --format="$2" --socket="$dir/$1.sock" "$1" &
+    server=$!
+    listens "$1.sock"
+}
+
+# listens SOCKET: polls until a server answers there.
+listens() {
+    local tries
+    for tries in $(seq 400); do
+        nbdinfo --size "nbd+unix:///?socket=$dir/$1" >/dev/null 2>&1 && return
+        sleep 0.05
+    done
+    fail "no server answers at $1 after $tries tries"
+}
+
+kill_server() {
+    kill -KILL "$server"
+    wait "$server" 2>/dev/null || true
+}
+
+# remote FILE: the medium that is served at FILE.sock.
+remote() { echo "nbd+unix:///?socket=$dir/$1.sock"; }
+
 uri() { echo "nbd+unix:///$1?socket=$dir/nbd.sock"; }
 
 # state VOLUME: its state as a word.   field VOLUME NAME[.NAME]: what `status --json` says of it.

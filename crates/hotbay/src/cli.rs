@@ -94,6 +94,8 @@ MEDIUM is one of:
   PATH, file:PATH           a regular file or a block device
   file:PATH?create=64MiB    the same; a file of this size is created where there is none
   mem:64MiB                 memory of the daemon, kept until it ends
+  nbd://HOST[:PORT]/EXPORT, nbd+unix:///EXPORT?socket=PATH
+                            an export of another server; when the network goes away, that is a removal
 
 Examples:
   hotbay serve
@@ -180,8 +182,8 @@ pub(crate) struct InsertArgs {
     /// Whose medium
     pub(crate) volume: Name,
 
-    /// PATH, file:PATH[?create=SIZE] or mem:SIZE [default: the medium that was in last, at first
-    /// that of the configuration]
+    /// PATH, file:PATH[?create=SIZE], mem:SIZE or nbd://HOST/EXPORT [default: the medium that was in
+    /// last, at first that of the configuration]
     pub(crate) medium: Option<MediumSpec>,
 
     /// Where every bay is occupied, eject the medium that is in longest; without it that is an error
@@ -210,7 +212,8 @@ pub(crate) struct SwapArgs {
     /// Whose medium
     pub(crate) volume: Name,
 
-    /// The new one: PATH, file:PATH[?create=SIZE] or mem:SIZE; of the volume's size, or of any with --as-is
+    /// The new one: PATH, file:PATH[?create=SIZE], mem:SIZE or nbd://HOST/EXPORT; of the volume's size, or
+    /// of any with --as-is
     pub(crate) medium: MediumSpec,
 
     /// Copy nothing: the volume gets the new medium's content, and its sessions are closed

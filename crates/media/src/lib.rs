@@ -1,18 +1,19 @@
-//! Things that hold blocks: regular files, block devices, memory; and how to recognise them.
+//! Things that hold blocks: regular files, block devices, memory, exports of other servers; and how to recognise
+//! them.
 //!
 //! This crate knows no volumes, no configuration and no server; it decides nothing about a medium that went
 //! away, it only says so. It checks no ranges: that is what [`hotbay_block::Checked`] above it is for.
-//! Tokio serves for threads that may block, and for waiting until they, or the kernel, are done. So the
-//! runtime needs its I/O driver; there are no timers here and no sockets.
+//! Tokio serves for threads that may block, for waiting until they, or the kernel, are done, and for the sockets
+//! and deadlines of remote media. So the runtime needs its I/O driver and its timer.
 //!
 //! * [`MediumSpec`], [`ByteSize`]: how a medium and a size are written.
 //! * [`Shelf`]: finds and opens what a [`MediumSpec`] names.
-//! * [`FileMedium`], [`MemoryMedium`]: the media.
+//! * [`FileMedium`], [`MemoryMedium`], [`RemoteMedium`]: the media.
 //! * [`content_ids`]: the identifiers in the first [`IDENTIFYING_BYTES`] of a content.
 //!
 //! Inside, from the bottom: `sys` (system calls with `unsafe`), `sysfs`, `lock`; `open_file` (a descriptor
 //! and whether the medium behind it is still there), `transfer` (reads and writes, and what would wait),
-//! `cold_reads` (by io_uring, with the other `unsafe`), `zeroing`, `sync_queue`.
+//! `cold_reads` (by io_uring, with the other `unsafe`), `zeroing`, `sync_queue`; `remote`, an NBD client.
 
 mod cold_reads;
 mod file;
@@ -22,6 +23,7 @@ mod memory;
 mod open;
 mod open_file;
 mod pool;
+mod remote;
 mod size;
 mod spec;
 mod sync_queue;
@@ -34,5 +36,6 @@ pub use file::FileMedium;
 pub use identity::{IDENTIFYING_BYTES, content_ids};
 pub use memory::MemoryMedium;
 pub use open::Shelf;
+pub use remote::RemoteMedium;
 pub use size::{ByteSize, SizeError};
 pub use spec::{MediumSpec, SpecError};

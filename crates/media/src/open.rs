@@ -9,12 +9,14 @@ use parking_lot::Mutex;
 use crate::file::create_unless_there;
 use crate::memory::MemoryStore;
 use crate::pool::blocking;
+use crate::remote::Places;
 use crate::{ByteSize, FileMedium, MediumSpec, MemoryMedium, open_file};
 
 /// Finds and opens media. Memory media lie on it while no bay holds them.
 #[derive(Debug, Default)]
 pub struct Shelf {
     memory: Mutex<HashMap<(String, ByteSize), Arc<MemoryStore>>>,
+    remote: Arc<Places>,
 }
 
 impl Shelf {
@@ -30,8 +32,11 @@ impl Shelf {
     /// is there is opened as it is, whatever its size. A memory medium belongs to its owner: the same owner
     /// and size give the same bytes as long as the shelf lives.
     ///
+    /// An export of another server is connected to; whoever had it open before in this process must have let go of it.
+    /// That takes at most some 15 s.
+    ///
     /// The future opens files on tokio's blocking pool, and needs the shelf no longer. If it is dropped the
-    /// file is opened and closed again, and may have been created.
+    /// file is opened and closed again, and may have been created; a connection is closed.
     ///
     /// # Errors
     /// As [`FileMedium::open`]; with `create`, [`ErrorKind::Gone`](hotbay_block::ErrorKind::Gone) where
@@ -55,12 +60,17 @@ impl Shelf {
                     Ok(Arc::new(FileMedium::open(&path)?) as Arc<dyn Medium>)
                 }))
             }
+            MediumSpec::Remote(uri) => {
+                let (places, uri, owner) =
+                    (Arc::clone(&self.remote), uri.clone(), owner.to_owned());
+                Box::pin(async move { places.open(&uri, &owner).await })
+            }
         }
     }
 
     /// Whether the medium can be found now, without opening it or waiting for a disk: a file or device is
     /// there, or the owner's memory is on the shelf. What [`open`](Self::open) would only create is not
-    /// there.
+    /// there. A server is asked beside, now and then, and the answer is what it said last; within a tokio runtime.
     ///
     /// It may be gone, or in use, by the time it is opened.
     #[must_use]
@@ -70,6 +80,7 @@ impl Shelf {
                 self.memory.lock().contains_key(&(owner.to_owned(), *size))
             }
             MediumSpec::File { path, .. } => open_file::is_there(path),
+            MediumSpec::Remote(uri) => self.remote.contains(uri),
         }
     }
 

@@ -4,9 +4,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use hotbay_nbd::uri::{NbdUri, ServerPlace, UriError};
+
 use crate::size::{ByteSize, SizeError};
 
-/// Where a medium is to be found: `PATH`, `file:PATH[?create=64MiB]` or `mem:64MiB`.
+/// Where a medium is to be found: `PATH`, `file:PATH[?create=64MiB]`, `mem:64MiB`, `nbd://HOST[:PORT]/EXPORT` or
+/// `nbd+unix:///EXPORT?socket=PATH`.
 ///
 /// `Display` gives the canonical form, with the scheme, which reads back as the same value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +27,8 @@ pub enum MediumSpec {
         /// Its size; never 0.
         size: ByteSize,
     },
+    /// An export of another server.
+    Remote(NbdUri),
 }
 
 /// Why a word does not name a medium.
@@ -39,7 +44,7 @@ pub enum SpecError {
         word: String,
     },
     /// A scheme that does not exist.
-    #[error("`{0}` is no kind of medium; write PATH, file:PATH or mem:SIZE")]
+    #[error("`{0}` is no kind of medium; write PATH, file:PATH, mem:SIZE or nbd://HOST/EXPORT")]
     UnknownScheme(String),
     /// There is no path, or one that no file can have.
     #[error("`{0}` names no file")]
@@ -53,12 +58,16 @@ pub enum SpecError {
     /// A size that is not one.
     #[error(transparent)]
     Size(#[from] SizeError),
+    /// An address of a server that is not one.
+    #[error(transparent)]
+    Remote(#[from] UriError),
     /// A size of 0.
     #[error("`{0}` has no bytes; a medium has at least one")]
     Empty(String),
 }
 
-const LATER_SCHEMES: [&str; 5] = ["nbd", "nbd+unix", "nbds", "nbds+unix", "s3"];
+const LATER_SCHEMES: [&str; 1] = ["s3"];
+const REMOTE_SCHEMES: [&str; 4] = ["nbd", "nbd+unix", "nbds", "nbds+unix"];
 
 impl MediumSpec {
     /// It, with a relative path taken from the directory `base`, which is absolute itself.
@@ -70,7 +79,10 @@ impl MediumSpec {
                 let path = std::path::absolute(&joined).unwrap_or(joined);
                 Self::File { path, create }
             }
-            memory @ Self::Memory { .. } => memory,
+            Self::Remote(NbdUri { server: ServerPlace::Unix(path), export }) => {
+                Self::Remote(NbdUri { server: ServerPlace::Unix(base.join(path)), export })
+            }
+            other @ (Self::Memory { .. } | Self::Remote(_)) => other,
         }
     }
 }
@@ -82,6 +94,9 @@ impl FromStr for MediumSpec {
         if let Some((scheme, _)) = word.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) {
             if LATER_SCHEMES.contains(&scheme) {
                 return Err(SpecError::NotYet { scheme: scheme.into(), word: word.into() });
+            }
+            if REMOTE_SCHEMES.contains(&scheme) {
+                return Ok(Self::Remote(word.parse()?));
             }
             if scheme != "file" {
                 return Err(SpecError::UnknownScheme(word.into()));
@@ -143,6 +158,7 @@ impl fmt::Display for MediumSpec {
                 create.map_or(Ok(()), |size| write!(f, "?create={size}"))
             }
             Self::Memory { size } => write!(f, "mem:{size}"),
+            Self::Remote(uri) => uri.fmt(f),
         }
     }
 }
@@ -176,6 +192,19 @@ mod tests {
     }
 
     #[test]
+    fn exports_of_other_servers_are_media() {
+        for (word, canonical) in [
+            ("nbd://host:10809/disk", "nbd://host/disk"),
+            ("nbd://host", "nbd://host/"),
+            ("nbd+unix:///disk?socket=/run/s", "nbd+unix:///disk?socket=/run/s"),
+        ] {
+            let parsed: MediumSpec = word.parse().unwrap();
+            assert!(matches!(parsed, MediumSpec::Remote(_)), "{word}");
+            assert_eq!(parsed.to_string(), canonical);
+        }
+    }
+
+    #[test]
     fn other_words_are_refused_with_a_reason() {
         for (word, reason) in [
             ("", "names no file"),
@@ -189,8 +218,9 @@ mod tests {
             ("mem:", "not a size"),
             ("mem:0", "at least one"),
             ("mem:64M", "write 64MiB"),
-            ("nbd://host:10809/disk", "nbd: media are not supported yet by this version"),
-            ("nbd+unix:///disk?socket=/run/s", "nbd+unix: media are not supported yet"),
+            ("nbd:///disk", "the host is missing"),
+            ("nbds://host/disk", "TLS is not supported"),
+            ("nbd+unix:///disk", "socket=PATH is missing"),
             ("s3://bucket/prefix", "s3: media are not supported yet by this version"),
             ("http://host/a.img", "no kind of medium"),
         ] {
@@ -208,6 +238,8 @@ mod tests {
         assert_eq!(absolute("./b/../a.img"), "file:/srv/media/b/../a.img");
         assert_eq!(absolute("/dev/sdb"), "file:/dev/sdb");
         assert_eq!(absolute("mem:1KiB"), "mem:1KiB");
+        assert_eq!(absolute("nbd+unix:///a?socket=s"), "nbd+unix:///a?socket=/srv/media/s");
+        assert_eq!(absolute("nbd://h/a"), "nbd://h/a");
     }
 
     proptest! {

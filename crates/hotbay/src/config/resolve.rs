@@ -228,7 +228,7 @@ fn check_volumes(volumes: &[VolumeConfig]) -> Result<(), Failure> {
         let name = &volume.name;
         check_retained(volume)?;
         let twin =
-            volumes.iter().take(index).find(|other| same_file(&other.medium, &volume.medium));
+            volumes.iter().take(index).find(|other| same_place(&other.medium, &volume.medium));
         if let Some(other) = twin {
             let (other, medium) = (&other.name, &volume.medium);
             return Err(Failure::new(format!(
@@ -257,10 +257,11 @@ fn check_retained(volume: &VolumeConfig) -> Result<(), Failure> {
     )))
 }
 
-/// Whether both are the same file by name. Links to one file are found when the media are inserted.
-fn same_file(one: &MediumSpec, other: &MediumSpec) -> bool {
+/// Whether both are the same file or export by name. Links to one file are found when the media are inserted.
+fn same_place(one: &MediumSpec, other: &MediumSpec) -> bool {
     match (one, other) {
         (MediumSpec::File { path: one, .. }, MediumSpec::File { path: other, .. }) => one == other,
+        (MediumSpec::Remote(one), MediumSpec::Remote(other)) => one == other,
         _ => false,
     }
 }

@@ -281,9 +281,16 @@ const WRONG: &[(&str, &str, &str)] = &[
     // Volumes.
     ("[[volume]]\nname = \"a\"", "1:1: the key `medium` is missing", "see config/reference.toml"),
     (
-        "[[volume]]\nname = \"a\"\nmedium = \"nbd://h/x\"",
-        "3:10: medium: nbd: media are not supported yet",
+        "[[volume]]\nname = \"a\"\nmedium = \"s3://b/x\"",
+        "3:10: medium: s3: media are not supported yet",
         "",
+    ),
+    ("[[volume]]\nname = \"a\"\nmedium = \"nbd:///x\"", "3:10: medium: ", ""),
+    ("[[volume]]\nname = \"a\"\nmedium = \"nbd:///x\"", "the host is missing", ""),
+    (
+        "[[volume]]\nname = \"a\"\nmedium = \"nbd://h/x\"\n[[volume]]\nname = \"b\"\nmedium = \"nbd://h:10809/x\"",
+        "volumes a and b have the same medium nbd://h/x",
+        "give each its own",
     ),
     (
         "[[volume]]\nname = \"a\"\nmedium = \"mem:1MiB\"\n[[volume]]\nmedium = \"x\"\nname = \"a\"",

@@ -1,0 +1,273 @@
+//! One connection: requests from many tasks, in any number under way, and a task of its own that alone touches the
+//! socket.
+//!
+//! Requests wait in a bounded channel. The first of a session's batch wakes the task, which runs when the session has
+//! nothing more to do; so a batch goes out with one system call. Replies come in any order and are matched by cookie.
+//!
+//! What must hold:
+//! * A reply that no request explains, or that does not begin with its magic number, ends the connection: nothing
+//!   that follows can be trusted.
+//! * When the connection ends, each request without an answer is told so, and how many of them were changes
+//!   stays known (`life`): the server may still carry those out.
+//! * A request that was handed to the task is sent even where its asker has gone: a dropped future does not undo a
+//!   request. One that has not been handed over yet never goes out.
+//! * While the medium or any of its requests lives, so does the connection; then the server is told, with DISC.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use hotbay_nbd::{Command, CommandFlags, Cookie, ErrorNumber, RequestHeader, SimpleReply};
+use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::dial::{Dialled, Stream};
+use super::in_flight::{Answer, Flight};
+use super::life::{End, Ending, IN_FLIGHT_MAX, Life};
+use super::outgoing::Outgoing;
+
+/// What is received at a time, but for long reads, which go to their place at once.
+const RECEIVE_BYTES: usize = 128 << 10;
+
+/// How long a server may take to close after it was told that nothing more comes.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// A request to be made.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) command: Command,
+    pub(super) flags: CommandFlags,
+    pub(super) offset: u64,
+    pub(super) length: u32,
+    /// What a write carries.
+    pub(super) data: Bytes,
+    /// Memory for what a read brings; empty.
+    pub(super) into: BytesMut,
+}
+
+/// Why a request has no answer that it wanted.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The server said no.
+    Refused(ErrorNumber),
+    /// There will be no answer.
+    Ended(End),
+}
+
+/// The way to the server. Clones share the connection.
+#[derive(Clone, Debug)]
+pub(super) struct Connection {
+    asks: mpsc::Sender<(Ask, oneshot::Sender<Answer>)>,
+    life: Arc<Life>,
+}
+
+impl Connection {
+    /// Goes on from where the negotiation ended, with a task on the current runtime.
+    pub(super) fn begin(dialled: Dialled) -> Self {
+        let (asks, asked) = mpsc::channel(IN_FLIGHT_MAX);
+        let life = Arc::new(Life::new());
+        tokio::spawn(run(dialled.stream, dialled.received, asked, Arc::clone(&life)));
+        Self { asks, life }
+    }
+
+    /// What is known of it, also when it has ended.
+    pub(super) fn life(&self) -> &Arc<Life> {
+        &self.life
+    }
+
+    /// Makes a request; gives the bytes of a read. Dropping the future does not undo it.
+    pub(super) async fn ask(&self, ask: Ask) -> Result<BytesMut, Failure> {
+        let (asker, answered) = oneshot::channel();
+        // Either fails only where the connection has ended.
+        if self.asks.send((ask, asker)).await.is_ok()
+            && let Ok(answer) = answered.await
+        {
+            return answer.map_err(Failure::Refused);
+        }
+        Err(Failure::Ended(self.life.end().unwrap_or_else(|| End {
+            how: Ending::Broken,
+            why: "the daemon is being stopped".to_owned(),
+            doubtful_changes: 0,
+        })))
+    }
+
+    /// Asks for a byte and does not wait: the answer shows that the server lives.
+    pub(super) fn nudge(&self, ask: Ask) {
+        // Where the queue is full the server has been asked already.
+        let _ = self.asks.try_send((ask, oneshot::channel().0));
+    }
+}
+
+/// Why no more is to be sent or received.
+enum Stop {
+    LetGo,
+    Closed,
+    Broken(String),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // Of a server that was killed, its system says so.
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof => Self::Closed,
+            _ => Self::Broken(format!("the connection broke: {error}")),
+        }
+    }
+}
+
+async fn run(
+    stream: Box<dyn Stream>,
+    received: BytesMut,
+    asked: mpsc::Receiver<(Ask, oneshot::Sender<Answer>)>,
+    life: Arc<Life>,
+) {
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let stop = {
+        let sender = send_all(&mut writer, asked, &life);
+        let receiver = receive_all(&mut reader, received, &life);
+        tokio::pin!(sender, receiver);
+        // In this order: an answer makes room for what is to be sent.
+        tokio::select! {
+            biased;
+            stop = &mut receiver => stop,
+            stop = &mut sender => stop,
+        }
+    };
+    match stop {
+        Stop::LetGo => {
+            life.finish(Ending::LetGo, "nobody used the connection any more".to_owned());
+            // It has everything; that it hears of the end is a courtesy.
+            let _ = timeout(CLOSE_WAIT, say_goodbye(writer, reader)).await;
+        }
+        Stop::Closed => {
+            life.finish(Ending::Closed, "the server closed the connection".to_owned());
+        }
+        Stop::Broken(why) => life.finish(Ending::Broken, why),
+    }
+}
+
+async fn say_goodbye(
+    mut writer: WriteHalf<Box<dyn Stream>>,
+    mut reader: ReadHalf<Box<dyn Stream>>,
+) -> io::Result<()> {
+    let mut bytes = BytesMut::new();
+    let (command, flags) = (Command::Disconnect, CommandFlags::NONE);
+    RequestHeader { command, flags, cookie: Cookie(0), offset: 0, length: 0 }.encode(&mut bytes);
+    writer.write_all_buf(&mut bytes).await?;
+    writer.shutdown().await?;
+    let mut rest = [0; 64];
+    while reader.read(&mut rest).await? > 0 {}
+    Ok(())
+}
+
+/// Sends what is asked, until nobody can ask any more and everything is answered.
+async fn send_all(
+    writer: &mut (impl AsyncWrite + Unpin),
+    mut asked: mpsc::Receiver<(Ask, oneshot::Sender<Answer>)>,
+    life: &Life,
+) -> Stop {
+    let (mut batch, mut outgoing) = (Vec::new(), Outgoing::default());
+    loop {
+        let room = life.room();
+        if room == 0 {
+            life.answered.notified().await;
+            continue;
+        }
+        if asked.recv_many(&mut batch, room).await == 0 {
+            break;
+        }
+        life.enter(batch.drain(..).map(flight), |cookie, ask| {
+            let Ask { command, flags, offset, length, data, .. } = ask;
+            outgoing.push(&RequestHeader { command, flags, cookie, offset, length }, data);
+        });
+        if let Err(error) = writer.write_all_buf(&mut outgoing).await {
+            return error.into();
+        }
+    }
+    while !life.is_idle() {
+        life.answered.notified().await;
+    }
+    Stop::LetGo
+}
+
+fn flight((mut ask, asker): (Ask, oneshot::Sender<Answer>)) -> (Flight, Ask) {
+    let bytes = if ask.command == Command::Read { in_memory(ask.length) } else { 0 };
+    let is_change = matches!(ask.command, Command::Write | Command::WriteZeroes | Command::Trim);
+    let into = std::mem::take(&mut ask.into);
+    (Flight { into, bytes, is_change, asker }, ask)
+}
+
+/// Receives replies until there can be no more.
+async fn receive_all(
+    reader: &mut ReadHalf<Box<dyn Stream>>,
+    mut received: BytesMut,
+    life: &Life,
+) -> Stop {
+    loop {
+        if let Err(stop) = receive_one(reader, &mut received, life).await {
+            return stop;
+        }
+    }
+}
+
+async fn receive_one(
+    reader: &mut ReadHalf<Box<dyn Stream>>,
+    received: &mut BytesMut,
+    life: &Life,
+) -> Result<(), Stop> {
+    while received.len() < SimpleReply::BYTES {
+        received.reserve(RECEIVE_BYTES);
+        if reader.read_buf(received).await? == 0 {
+            return Err(Stop::Closed);
+        }
+        life.heard();
+    }
+    let reply = SimpleReply::decode(received)
+        .map_err(|error| Stop::Broken(format!("the server lost step: {error}")))?
+        .expect("a whole reply is there");
+    let mut flight = life.take(reply.cookie).ok_or_else(|| {
+        let cookie = reply.cookie.0;
+        Stop::Broken(format!("the server answers what was not asked: cookie {cookie:#x}"))
+    })?;
+    let answer = match reply.result {
+        Ok(()) => {
+            take_bytes(reader, received, &mut flight, life).await?;
+            Ok(flight.into)
+        }
+        Err(error) => Err(error),
+    };
+    // Who has gone does not want it any more.
+    let _ = flight.asker.send(answer);
+    Ok(())
+}
+
+/// Takes the bytes of a read: what is here is copied, the rest goes to its place at once.
+async fn take_bytes(
+    reader: &mut ReadHalf<Box<dyn Stream>>,
+    received: &mut BytesMut,
+    flight: &mut Flight,
+    life: &Life,
+) -> Result<(), Stop> {
+    let into = &mut flight.into;
+    into.clear();
+    into.reserve(flight.bytes);
+    let here = received.split_to(received.len().min(flight.bytes));
+    into.extend_from_slice(&here);
+    drop(here);
+    while into.len() < flight.bytes {
+        let missing = flight.bytes - into.len();
+        if reader.read_buf(&mut (&mut *into).limit(missing)).await? == 0 {
+            return Err(Stop::Closed);
+        }
+        life.heard();
+    }
+    Ok(())
+}
+
+pub(super) fn in_memory(length: u32) -> usize {
+    usize::try_from(length).expect("a size in memory has 32 bits or more")
+}

@@ -1,0 +1,130 @@
+//! What is known of a connection, from its first request to beyond its end.
+
+use std::fmt;
+use std::time::Duration;
+
+use hotbay_nbd::Cookie;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::in_flight::{Flight, InFlight};
+
+/// The most requests without an answer on a connection; more wait for their turn.
+pub(super) const IN_FLIGHT_MAX: usize = 128;
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Nobody wanted anything of it any more.
+    LetGo,
+    /// The server closed it, or died.
+    Closed,
+    /// It broke on the way, or the server lost step: what the server does with it is not known.
+    Broken,
+}
+
+/// The end of a connection.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    pub(super) how: Ending,
+    pub(super) why: String,
+    /// How many changes had no answer: the server may still carry them out.
+    pub(super) doubtful_changes: usize,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+/// Shared by the connection's task and all who ask something of it.
+#[derive(Debug)]
+pub(super) struct Life {
+    book: Mutex<Book>,
+    /// Told when a request has been answered.
+    pub(super) answered: Notify,
+}
+
+#[derive(Debug)]
+struct Book {
+    in_flight: InFlight,
+    /// When the server was last heard, or the first request without an answer was made.
+    heard: Instant,
+    end: Option<End>,
+}
+
+impl Life {
+    pub(super) fn new() -> Self {
+        let book = Book { in_flight: InFlight::default(), heard: Instant::now(), end: None };
+        Self { book: Mutex::new(book), answered: Notify::new() }
+    }
+
+    /// Enters requests that are about to be sent, and gives each with its cookie to `send`.
+    pub(super) fn enter<T>(
+        &self,
+        requests: impl Iterator<Item = (Flight, T)>,
+        mut send: impl FnMut(Cookie, T),
+    ) {
+        let mut book = self.book.lock();
+        for (flight, request) in requests {
+            if book.in_flight.count() == 0 {
+                book.heard = Instant::now();
+            }
+            let cookie = book.in_flight.add(flight);
+            send(cookie, request);
+        }
+    }
+
+    /// Takes out the request that is being answered; `None` where there is none with this cookie.
+    pub(super) fn take(&self, cookie: Cookie) -> Option<Flight> {
+        let mut book = self.book.lock();
+        let flight = book.in_flight.take(cookie);
+        drop(book);
+        self.answered.notify_one();
+        flight
+    }
+
+    /// Notes that the server was heard.
+    pub(super) fn heard(&self) {
+        self.book.lock().heard = Instant::now();
+    }
+
+    /// How many requests more may be sent.
+    pub(super) fn room(&self) -> usize {
+        IN_FLIGHT_MAX.saturating_sub(self.book.lock().in_flight.count())
+    }
+
+    /// Whether every request has its answer.
+    pub(super) fn is_idle(&self) -> bool {
+        self.book.lock().in_flight.count() == 0
+    }
+
+    /// For how long the server has been silent though it was asked something; `None` where it was not.
+    pub(super) fn silent_for(&self) -> Option<Duration> {
+        let book = self.book.lock();
+        (book.in_flight.count() > 0).then(|| book.heard.elapsed())
+    }
+
+    /// For how long the server was not heard, asked or not.
+    pub(super) fn unheard_for(&self) -> Duration {
+        self.book.lock().heard.elapsed()
+    }
+
+    /// Ends it: who waits for an answer learns that there will be none.
+    pub(super) fn finish(&self, how: Ending, why: String) {
+        let mut book = self.book.lock();
+        let doubtful_changes = book.in_flight.changes();
+        book.end.get_or_insert(End { how, why, doubtful_changes });
+        // Who is told finds the end there.
+        let mut in_flight = std::mem::take(&mut book.in_flight);
+        drop(book);
+        in_flight.clear();
+    }
+
+    /// How it ended, where it has.
+    pub(super) fn end(&self) -> Option<End> {
+        self.book.lock().end.clone()
+    }
+}

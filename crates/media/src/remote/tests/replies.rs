@@ -1,0 +1,122 @@
+//! Whatever the server says.
+
+use bytes::BytesMut;
+use hotbay_block::Extent;
+use hotbay_nbd::client::Opened;
+use hotbay_nbd::{Command, Cookie, SimpleReply, TransmissionFlags};
+use proptest::prelude::*;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+
+use super::super::connection::{Ask, Connection, Failure};
+use super::super::dial::Dialled;
+use super::super::life::Ending;
+
+fn connection(received: &[u8]) -> (Connection, DuplexStream) {
+    let (near, far) = tokio::io::duplex(1 << 16);
+    let opened = Opened {
+        size_bytes: 1 << 20,
+        flags: TransmissionFlags::HAS_FLAGS.with(TransmissionFlags::SEND_FLUSH),
+        name: None,
+        description: None,
+        block_sizes: None,
+    };
+    let received = BytesMut::from(received);
+    (Connection::begin(Dialled { stream: Box::new(near), opened, received }), far)
+}
+
+fn read(length: u64) -> Ask {
+    Ask::about(Command::Read, Extent::between(0, length))
+}
+
+/// The cookie of the next request, which has no payload.
+async fn next_cookie(far: &mut DuplexStream) -> Cookie {
+    let mut header = [0; 28];
+    far.read_exact(&mut header).await.unwrap();
+    Cookie(u64::from_be_bytes(header[8..16].try_into().unwrap()))
+}
+
+#[tokio::test]
+async fn answers_come_in_any_order_and_in_any_pieces() {
+    let (connection, mut far) = connection(&[]);
+    let first = tokio::spawn({
+        let c = connection.clone();
+        async move { c.ask(read(3)).await }
+    });
+    let one = next_cookie(&mut far).await;
+    let second = tokio::spawn({
+        let c = connection.clone();
+        async move { c.ask(read(5)).await }
+    });
+    let two = next_cookie(&mut far).await;
+    let mut bytes = BytesMut::new();
+    SimpleReply { cookie: two, result: Ok(()) }.encode(&mut bytes);
+    bytes.extend_from_slice(b"later");
+    SimpleReply { cookie: one, result: Ok(()) }.encode(&mut bytes);
+    bytes.extend_from_slice(b"one");
+    for byte in bytes {
+        far.write_all(&[byte]).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(&first.await.unwrap().unwrap()[..], b"one");
+    assert_eq!(&second.await.unwrap().unwrap()[..], b"later");
+}
+
+#[tokio::test]
+async fn an_answer_that_was_not_asked_for_ends_the_connection() {
+    for twice in [false, true] {
+        let (connection, mut far) = connection(&[]);
+        let asked = tokio::spawn({
+            let c = connection.clone();
+            async move { c.ask(read(3)).await }
+        });
+        let cookie = next_cookie(&mut far).await;
+        let mut bytes = BytesMut::new();
+        if twice {
+            SimpleReply { cookie, result: Ok(()) }.encode(&mut bytes);
+            bytes.extend_from_slice(b"one");
+            SimpleReply { cookie, result: Ok(()) }.encode(&mut bytes);
+        } else {
+            SimpleReply { cookie: Cookie(cookie.0 + 1), result: Ok(()) }.encode(&mut bytes);
+        }
+        far.write_all(&bytes).await.unwrap();
+        assert_eq!(asked.await.unwrap().is_ok(), twice);
+        let Err(Failure::Ended(end)) = connection.ask(read(3)).await else { panic!("it goes on") };
+        assert_eq!(end.how, Ending::Broken);
+        assert!(end.why.contains("what was not asked"), "{}", end.why);
+    }
+}
+
+proptest! {
+    /// Nothing that a server says makes it panic, wait for ever once the server has gone, or give bytes that are not
+    /// as many as were asked for.
+    #[test]
+    fn any_bytes_are_an_answer_or_the_end(
+        noise in prop::collection::vec(any::<u8>(), 0..80),
+        right_magic in any::<bool>(),
+        right_cookie in any::<bool>(),
+        early in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async move {
+            let (connection, mut far) = connection(if early { &noise } else { &[] });
+            let asked = tokio::spawn({ let c = connection.clone(); async move { c.ask(read(9)).await } });
+            if !early {
+                let cookie = next_cookie(&mut far).await;
+                let mut bytes = noise.clone();
+                if right_magic && bytes.len() >= 4 {
+                    bytes[..4].copy_from_slice(&0x6744_6698_u32.to_be_bytes());
+                }
+                if right_cookie && bytes.len() >= 16 {
+                    bytes[8..16].copy_from_slice(&cookie.0.to_be_bytes());
+                }
+                far.write_all(&bytes).await.unwrap();
+            }
+            drop(far);
+            match asked.await.unwrap() {
+                Ok(bytes) => assert_eq!(bytes.len(), 9),
+                Err(Failure::Refused(_)) => {}
+                Err(Failure::Ended(end)) => assert_ne!(end.how, Ending::LetGo),
+            }
+        });
+    }
+}

@@ -1,0 +1,302 @@
+//! A server that does as a test tells it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+use bytes::{Bytes, BytesMut};
+use hotbay_block::{
+    Checked, Device as _, Durability, ErrorKind, Extent, Hole, MemoryDevice, Reply, Request,
+};
+use hotbay_nbd::uri::{NbdUri, ServerPlace};
+use hotbay_nbd::{
+    BlockSizes, Command, CommandFlags, ErrorNumber, Export, ExportDescription, Exports,
+    RequestHeader, ServerHandshake, SimpleReply, Step, TransmissionFlags,
+};
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+
+/// What the server says of its export.
+#[derive(Clone, Debug)]
+pub(super) struct Manner {
+    pub(super) flags: TransmissionFlags,
+    pub(super) block_sizes: BlockSizes,
+    pub(super) description: String,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        let flags = TransmissionFlags::HAS_FLAGS
+            .with(TransmissionFlags::SEND_FLUSH)
+            .with(TransmissionFlags::SEND_FUA)
+            .with(TransmissionFlags::SEND_TRIM)
+            .with(TransmissionFlags::SEND_CACHE)
+            .with(TransmissionFlags::SEND_WRITE_ZEROES);
+        Self { flags, block_sizes: BlockSizes::default(), description: String::new() }
+    }
+}
+
+/// Serves one export named `disk` at a Unix socket; stops when it is dropped.
+pub(super) struct TestServer {
+    shared: Arc<Shared>,
+    directory: tempfile::TempDir,
+    listening: tokio::task::JoinHandle<()>,
+}
+
+struct Shared {
+    manner: Manner,
+    disk: Checked<MemoryDevice>,
+    has_export: AtomicBool,
+    held: watch::Sender<bool>,
+    /// Counts the times that all connections were to be closed.
+    hang_ups: watch::Sender<usize>,
+    nonsense: watch::Sender<usize>,
+    received: watch::Sender<usize>,
+    connections: AtomicUsize,
+    leavings: watch::Sender<usize>,
+    /// How many requests are carried out before one is refused.
+    refuse: Mutex<Option<(usize, ErrorNumber)>>,
+}
+
+impl TestServer {
+    pub(super) fn start(size_bytes: u64, manner: Manner) -> Self {
+        let shared = Arc::new(Shared {
+            manner,
+            disk: Checked::new(MemoryDevice::new(size_bytes)),
+            has_export: true.into(),
+            held: watch::Sender::new(false),
+            hang_ups: watch::Sender::new(0),
+            nonsense: watch::Sender::new(0),
+            received: watch::Sender::new(0),
+            connections: 0.into(),
+            leavings: watch::Sender::new(0),
+            refuse: Mutex::new(None),
+        });
+        let directory = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(directory.path().join("s")).unwrap();
+        let serving = Arc::clone(&shared);
+        let listening = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                serving.connections.fetch_add(1, SeqCst);
+                tokio::spawn(serve(Arc::clone(&serving), stream));
+            }
+        });
+        Self { shared, directory, listening }
+    }
+
+    pub(super) fn uri(&self, export: &str) -> NbdUri {
+        let server = ServerPlace::Unix(self.directory.path().join("s"));
+        NbdUri { server, export: export.to_owned() }
+    }
+
+    /// Carries out no request from here on.
+    pub(super) fn hold(&self) {
+        self.shared.received.send_replace(0);
+        self.shared.held.send_replace(true);
+    }
+
+    pub(super) fn release(&self) {
+        self.shared.held.send_replace(false);
+    }
+
+    /// Waits until so many requests have come since it was told to hold.
+    pub(super) async fn received(&self, count: usize) {
+        self.shared.received.subscribe().wait_for(|received| *received >= count).await.unwrap();
+    }
+
+    pub(super) fn requests(&self) -> usize {
+        *self.shared.received.borrow()
+    }
+
+    /// Closes all connections, and holds nothing any more.
+    pub(super) fn hang_up(&self) {
+        self.shared.hang_ups.send_modify(|count| *count += 1);
+        self.release();
+    }
+
+    /// Sends all clients what is no reply.
+    pub(super) fn talk_nonsense(&self) {
+        self.shared.nonsense.send_modify(|count| *count += 1);
+        self.release();
+    }
+
+    pub(super) fn refuse_next(&self, number: ErrorNumber) {
+        *self.shared.refuse.lock() = Some((0, number));
+    }
+
+    pub(super) fn refuse_after_next(&self, number: ErrorNumber) {
+        *self.shared.refuse.lock() = Some((1, number));
+    }
+
+    pub(super) fn refuse_exports(&self) {
+        self.shared.has_export.store(false, SeqCst);
+    }
+
+    pub(super) fn connections(&self) -> usize {
+        self.shared.connections.load(SeqCst)
+    }
+
+    /// Waits until a client has said goodbye.
+    pub(super) async fn left(&self) {
+        self.shared.leavings.subscribe().wait_for(|count| *count > 0).await.unwrap();
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.listening.abort();
+        self.hang_up();
+    }
+}
+
+impl Exports for Shared {
+    type Opened = ();
+
+    fn list(&self) -> Vec<ExportDescription> {
+        vec![ExportDescription { name: "disk".to_owned(), description: String::new() }]
+    }
+
+    fn open(&self, name: &str) -> Option<(Export, ())> {
+        let is_there = name == "disk" && self.has_export.load(SeqCst);
+        let export = || Export {
+            name: name.to_owned(),
+            description: self.manner.description.clone(),
+            size_bytes: self.disk.info().size_bytes,
+            flags: self.manner.flags,
+            block_sizes: self.manner.block_sizes,
+        };
+        is_there.then(|| (export(), ()))
+    }
+}
+
+async fn serve(shared: Arc<Shared>, stream: UnixStream) {
+    let (mut hang_ups, mut nonsense) = (shared.hang_ups.subscribe(), shared.nonsense.subscribe());
+    let (mut stream, mut input) = (stream, BytesMut::new());
+    let ends = async {
+        tokio::select! {
+            _ = hang_ups.changed() => None,
+            _ = nonsense.changed() => Some([0xee; 64]),
+        }
+    };
+    let said = tokio::select! {
+        biased;
+        said = ends => said,
+        _ = talk(&shared, &mut stream, &mut input) => None,
+    };
+    if let Some(bytes) = said {
+        let _ = stream.write_all(&bytes).await;
+        // The client is the one to hang up.
+        while stream.read_buf(&mut input).await.is_ok_and(|count| count > 0) {}
+    }
+}
+
+/// One client from its first byte to its last; `None` where it has gone.
+async fn talk(shared: &Shared, stream: &mut UnixStream, input: &mut BytesMut) -> Option<()> {
+    let (mut handshake, mut output) = (ServerHandshake::default(), BytesMut::new());
+    loop {
+        let step = handshake.advance(input, &mut output, shared).ok()?;
+        stream.write_all_buf(&mut output).await.ok()?;
+        match step {
+            Step::Receive => receive(stream, input).await?,
+            Step::Send => {}
+            Step::Transmit(_) => break,
+            Step::Aborted => return None,
+        }
+    }
+    loop {
+        let header = loop {
+            match RequestHeader::decode(input).ok()? {
+                Some(header) => break header,
+                None => receive(stream, input).await?,
+            }
+        };
+        let payload = usize::try_from(header.payload_bytes()).unwrap();
+        assert!(payload <= usize::try_from(shared.manner.block_sizes.maximum).unwrap());
+        while input.len() < payload {
+            receive(stream, input).await?;
+        }
+        let data = input.split_to(payload).freeze();
+        if header.command == Command::Disconnect {
+            shared.leavings.send_modify(|count| *count += 1);
+            return None;
+        }
+        shared.received.send_modify(|count| *count += 1);
+        shared.held.subscribe().wait_for(|held| !held).await.ok()?;
+        answer(shared, header, data, &mut output).await;
+        stream.write_all_buf(&mut output).await.ok()?;
+    }
+}
+
+async fn receive(stream: &mut UnixStream, input: &mut BytesMut) -> Option<()> {
+    (stream.read_buf(input).await.ok()? > 0).then_some(())
+}
+
+async fn answer(shared: &Shared, header: RequestHeader, data: Bytes, output: &mut BytesMut) {
+    let cookie = header.cookie;
+    if let Some(number) = due_refusal(shared) {
+        SimpleReply { cookie, result: Err(number) }.encode(output);
+        return;
+    }
+    match shared.disk.execute(request(shared, header, data)).answer().await {
+        Ok(Reply::Data(payload)) => {
+            SimpleReply { cookie, result: Ok(()) }.encode(output);
+            output.extend_from_slice(&payload.into_bytes());
+        }
+        Ok(Reply::Done) => SimpleReply { cookie, result: Ok(()) }.encode(output),
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::Invalid);
+            SimpleReply { cookie, result: Err(ErrorNumber::Invalid) }.encode(output);
+        }
+    }
+}
+
+fn due_refusal(shared: &Shared) -> Option<ErrorNumber> {
+    let mut refuse = shared.refuse.lock();
+    match refuse.take()? {
+        (0, number) => Some(number),
+        (after, number) => {
+            *refuse = Some((after - 1, number));
+            None
+        }
+    }
+}
+
+/// Asserts that nothing is asked that was not offered.
+fn request(shared: &Shared, header: RequestHeader, data: Bytes) -> Request {
+    let RequestHeader { command, flags, offset, length, .. } = header;
+    let offers = |flag| assert!(shared.manner.flags.contains(flag), "{command} was not offered");
+    let durability = match flags.contains(CommandFlags::FUA) {
+        true => Durability::Stable,
+        false => Durability::Deferred,
+    };
+    if durability == Durability::Stable {
+        offers(TransmissionFlags::SEND_FUA);
+    }
+    let extent = Extent::new(offset, length.into()).unwrap();
+    match command {
+        Command::Read => {
+            assert!(length <= shared.manner.block_sizes.maximum);
+            Request::read(extent)
+        }
+        Command::Write => Request::Write { extent, data, durability },
+        Command::Flush => Request::Flush,
+        Command::Trim => {
+            offers(TransmissionFlags::SEND_TRIM);
+            Request::Trim { extent, durability }
+        }
+        Command::Cache => {
+            offers(TransmissionFlags::SEND_CACHE);
+            Request::Cache { extent }
+        }
+        Command::WriteZeroes => {
+            offers(TransmissionFlags::SEND_WRITE_ZEROES);
+            let hole = match flags.contains(CommandFlags::NO_HOLE) {
+                true => Hole::Forbidden,
+                false => Hole::Allowed,
+            };
+            Request::Zero { extent, hole, durability }
+        }
+        Command::Disconnect | Command::Other(_) => panic!("{command} is no request"),
+    }
+}
