@@ -12,7 +12,7 @@ use std::sync::atomic::{
 };
 use std::time::Duration;
 
-use hotbay_block::{Extent, Medium, Reply, Request, Result};
+use hotbay_block::{BoxFuture, Extent, Medium, Reply, Request, Result};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::error::Elapsed;
@@ -26,6 +26,7 @@ use crate::gate::Gate;
 use crate::group::GroupSync;
 use crate::retained::{Mark, RetainedWrites};
 use crate::settings::Retention;
+use crate::under_way::{Doing, Entered, UnderWay};
 
 /// The first bytes of a medium, in which what identifies its content lies.
 pub(crate) const IDENTIFYING: Extent = Extent::between(0, 1 << 20);
@@ -52,20 +53,24 @@ pub(crate) struct Attachment {
     pub(crate) gate: Gate,
     pub(crate) claims: Claims,
     pub(crate) syncs: GroupSync,
+    /// What waits for the medium.
+    pub(crate) under_way: Arc<UnderWay>,
     /// Whether a sync that nobody waits for is on its way.
     pub(crate) sync_is_coming: AtomicBool,
     completed: Mutex<Completed>,
     fenced: AtomicBool,
     /// Told when it is fenced.
     left: Notify,
+    /// Told when its loss is reported.
+    lost: Notify,
     bay: Mutex<Option<BayPlace>>,
     /// How long each change is held back, for a copier.
     hold_back_ms: AtomicU32,
     retention: Retention,
     /// Whether its loss has been reported.
     loss_reported: AtomicBool,
-    /// Nothing is ever sent; dropped with the attachment, and so with the medium's handle.
-    here: watch::Sender<()>,
+    /// Dropped with the attachment, and so with the medium's handle.
+    here: Here,
 }
 
 #[derive(Debug)]
@@ -80,17 +85,40 @@ struct Completed {
     busy: bool,
 }
 
-/// Ends when an attachment, and with it the medium's handle, has been let go by all.
+/// Is held by whatever can reach a medium: an attachment, or somebody who opens or examines one.
+#[derive(Debug)]
+pub(crate) struct Here(watch::Sender<()>);
+
+/// Ends when nobody is here any more: when an attachment, for one, and with it the medium's handle, has been let go by all.
 #[derive(Debug)]
 pub(crate) struct Departure(watch::Receiver<()>);
 
+impl Here {
+    pub(crate) fn new() -> Self {
+        Self(watch::Sender::new(()))
+    }
+
+    /// What ends with this.
+    pub(crate) fn departure(&self) -> Departure {
+        Departure(self.0.subscribe())
+    }
+}
+
 impl Departure {
+    /// Whether nobody is here any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.has_changed().is_err()
+    }
+
     /// Waits for the end, at most so long. May be called again.
     pub(crate) async fn within(&mut self, wait: Duration) -> Result<(), Elapsed> {
         // Nothing is sent, so what it waits for is that nobody can.
         timeout(wait, self.0.changed()).await.map(drop)
     }
 }
+
+/// I/O of an attachment that waits for the medium.
+pub(crate) type MediumIo = Driven<(Entered, Arc<Attachment>)>;
 
 /// A visit to the medium; while one is open, the gate does not drain.
 #[derive(Debug)]
@@ -124,15 +152,17 @@ impl Attachment {
             gate: Gate::default(),
             claims: Claims::default(),
             syncs: GroupSync::default(),
+            under_way: Arc::default(),
             sync_is_coming: AtomicBool::new(false),
             completed: Mutex::new(completed),
             fenced: AtomicBool::new(false),
             left: Notify::new(),
+            lost: Notify::new(),
             bay: Mutex::new(Some(bay)),
             hold_back_ms: AtomicU32::new(0),
             retention,
             loss_reported: AtomicBool::new(false),
-            here: watch::Sender::new(()),
+            here: Here::new(),
         }
     }
 
@@ -155,6 +185,15 @@ impl Attachment {
         }
     }
 
+    /// Waits until its loss is reported.
+    pub(crate) async fn lost(&self) {
+        let mut lost = std::pin::pin!(self.lost.notified());
+        lost.as_mut().enable();
+        if !self.loss_is_reported() {
+            lost.await;
+        }
+    }
+
     /// Carries out a request on the medium. `None` where the attachment is left before the medium has answered: nobody
     /// need wait for an I/O that hangs. It goes on by itself then, as it does when this is dropped, and keeps the
     /// attachment, so that no medium is put in that it could still reach.
@@ -171,7 +210,7 @@ impl Attachment {
         if self.is_fenced() {
             return None;
         }
-        match Driven::begin(self.medium.execute(request), Arc::clone(self)) {
+        match self.begin(request) {
             Ok(answer) => Some(answer),
             Err(driven) => tokio::select! {
                 biased;
@@ -180,6 +219,41 @@ impl Attachment {
                 () = too_late => None,
             },
         }
+    }
+
+    /// Gives a request to the medium: the answer where it is there at once, else the I/O under way.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        request: Request,
+    ) -> std::result::Result<Result<Reply>, MediumIo> {
+        let doing = Doing::of(&request);
+        Driven::begin(self.medium.execute(request), || self.enter(doing))
+    }
+
+    /// Asks the medium something else than a request. `None` where the attachment is left before it has answered. A
+    /// question that hangs keeps the attachment, as I/O does.
+    pub(crate) async fn ask<T: Send + 'static>(
+        self: &Arc<Self>,
+        doing: Doing,
+        question: impl for<'a> FnOnce(&'a dyn Medium) -> BoxFuture<'a, T> + Send + 'static,
+    ) -> Option<T> {
+        let (entered, attachment) = self.enter(doing);
+        let asked = tokio::spawn(async move {
+            let answer = question(attachment.medium.as_ref()).await;
+            drop((entered, attachment));
+            answer
+        });
+        tokio::select! {
+            biased;
+            // An error means that the daemon is at its end.
+            answer = asked => answer.ok(),
+            () = self.left() => None,
+        }
+    }
+
+    /// Notes that something waits for the medium. While it is held no other medium is put in.
+    pub(crate) fn enter(self: &Arc<Self>, doing: Doing) -> (Entered, Arc<Self>) {
+        (self.under_way.enter(doing), Arc::clone(self))
     }
 
     /// Enters a change that the medium has carried out.
@@ -248,6 +322,7 @@ impl Attachment {
     pub(crate) fn report_loss(&self) -> bool {
         let is_first = !self.loss_reported.swap(true, SeqCst);
         self.gate.close();
+        self.lost.notify_waiters();
         is_first
     }
 
@@ -267,7 +342,7 @@ impl Attachment {
 
     /// What ends when nothing can reach the medium through this attachment any more.
     pub(crate) fn departure(&self) -> Departure {
-        Departure(self.here.subscribe())
+        self.here.departure()
     }
 
     /// Gives spare memory back where nothing has been written since the last call.

@@ -19,12 +19,12 @@ use hotbay_block::{Durability, Error, Extent, Hole, Reply, Request};
 use hotbay_journal::{Content, LiveExtent, Sequence};
 use tokio::sync::watch;
 
-use crate::attachment::{Attachment, Visit};
-use crate::driven::Driven;
+use crate::attachment::{Attachment, MediumIo, Visit};
 use crate::journal_log::blocking;
 use crate::on_medium::{Unsynced, sync};
 use crate::replay::Interrupted;
 use crate::status::Progress;
+use crate::under_way::Doing;
 use crate::volume::Volume;
 
 /// The bytes taken from the journal at a time.
@@ -67,7 +67,7 @@ impl Batch {
 struct Begun {
     rest: VecDeque<Request>,
     /// The change that has to wait.
-    waiting: Option<(Visit, Driven<Arc<Attachment>>)>,
+    waiting: Option<(Visit, MediumIo)>,
 }
 
 impl Bringer<'_> {
@@ -113,7 +113,11 @@ impl Bringer<'_> {
         let mut rest = batch.changes;
         while !rest.is_empty() {
             let (volume, attachment) = (Arc::clone(self.volume), Arc::clone(self.attachment));
-            let begun = blocking(move || begin(&volume, &attachment, rest)).await?;
+            let begun = tokio::select! {
+                biased;
+                begun = blocking(move || begin(&volume, &attachment, rest)) => begun?,
+                () = self.attachment.left() => return Err(Interrupted::Left),
+            };
             rest = begun.rest;
             if let Some((visit, driven)) = begun.waiting {
                 under_way.push(self.wait_for(visit, driven));
@@ -125,11 +129,7 @@ impl Bringer<'_> {
         under_way.try_collect().await
     }
 
-    async fn wait_for(
-        self,
-        visit: Visit,
-        driven: Driven<Arc<Attachment>>,
-    ) -> Result<(), Interrupted> {
+    async fn wait_for(self, visit: Visit, driven: MediumIo) -> Result<(), Interrupted> {
         let answer = tokio::select! {
             biased;
             answer = driven => answer,
@@ -167,7 +167,9 @@ fn begin(
 ) -> Result<Begun, Interrupted> {
     while let Some(change) = changes.pop_front() {
         let visit = attachment.visit().ok_or(Interrupted::Left)?;
-        match Driven::begin(attachment.medium.execute(change), Arc::clone(attachment)) {
+        // Also while it is begun: this thread may be held by the medium.
+        let _entered = attachment.enter(Doing::of(&change));
+        match attachment.begin(change) {
             Ok(answer) => must_succeed(volume, attachment, answer)?,
             Err(driven) => return Ok(Begun { rest: changes, waiting: Some((visit, driven)) }),
         }

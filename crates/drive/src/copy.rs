@@ -14,11 +14,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use hotbay_block::{Durability, Error, Extent, Hole, Medium, Request};
+use hotbay_block::{Durability, Error, ErrorKind, Extent, Hole, Medium, Request};
+use tokio::time::timeout;
 
-use crate::attachment::Attachment;
+use crate::attachment::{Attachment, Here};
 use crate::driven::Driven;
+use crate::journal_log::blocking;
 use crate::status::Progress;
+use crate::under_way::{Doing, Hung};
 use crate::volume::Volume;
 
 /// The bytes read and written at a time.
@@ -59,6 +62,8 @@ pub(crate) struct Copier {
     pub(crate) volume: Arc<Volume>,
     pub(crate) source: Arc<Attachment>,
     pub(crate) target: Arc<dyn Medium>,
+    /// Held by whatever may still reach the target.
+    pub(crate) here: Arc<Here>,
 }
 
 impl Copier {
@@ -129,8 +134,23 @@ impl Copier {
     /// Where the copy is given up, what is under way keeps the target's handle, so that the target cannot be opened again
     /// as long as something old may land on it.
     async fn tell_target(&self, request: Request) -> Result<(), CopyError> {
-        let execution = self.target.execute(request);
-        let answer = Driven::answer(execution, Arc::clone(&self.target)).await;
+        let (target, here) = (Arc::clone(&self.target), Arc::clone(&self.here));
+        let doing = Doing::of(&request);
+        let told = async {
+            // On a thread that may wait: also what is expected to be done at once may be held by a target that hangs.
+            let begun = blocking(move || {
+                let execution = target.execute(request);
+                Driven::begin(execution, || (target, here))
+            });
+            match begun.await {
+                Ok(answer) => answer,
+                Err(driven) => driven.await,
+            }
+        };
+        let deadline = self.volume.settings.io_deadline;
+        let answer = timeout(deadline, told).await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::TimedOut, Hung { doing, deadline }.to_string()))
+        });
         answer.map(drop).map_err(CopyError::Target)
     }
 }

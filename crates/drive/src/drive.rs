@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -62,6 +64,7 @@ impl Drive {
             records: settings.records,
             bays: bays.clone(),
             events: events.clone(),
+            runtime: Handle::current(),
         };
         // Those that had their medium in come first: a restart is not a removal, also where bays are few.
         let mut order: Vec<(bool, usize)> =
@@ -175,12 +178,11 @@ impl Drive {
     /// # Errors
     /// The first volume's that could not be made durable; all of them are stopped.
     pub async fn stop(&self) -> Result<(), Refusal> {
+        // At the same time, so that those whose disks hang keep the others from nothing.
+        let stopped = join_all(self.volumes.iter().map(|volume| volume.stop())).await;
+        // Until now, because they see to it that a disk that hangs is not waited for too long.
         self.watches.lock().abort_all();
-        let mut result = Ok(());
-        for volume in &self.volumes {
-            result = result.and(volume.stop().await);
-        }
-        result
+        stopped.into_iter().collect()
     }
 
     async fn place_for(&self, volume: &Volume, when: WhenOccupied) -> Result<BayPlace, Refusal> {

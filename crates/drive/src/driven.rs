@@ -18,19 +18,11 @@ impl<K: Send + Unpin + 'static> Driven<K> {
     /// The answer where it is there already, else the I/O under way.
     pub(crate) fn begin(
         execution: Execution,
-        keeps: K,
+        keeps: impl FnOnce() -> K,
     ) -> std::result::Result<Result<Reply>, Self> {
         match execution {
             Execution::Done(answer) => Ok(answer),
-            Execution::Later(future) => Err(Self { under_way: Some((future, keeps)) }),
-        }
-    }
-
-    /// The answer, once it is there.
-    pub(crate) async fn answer(execution: Execution, keeps: K) -> Result<Reply> {
-        match Self::begin(execution, keeps) {
-            Ok(answer) => answer,
-            Err(driven) => driven.await,
+            Execution::Later(future) => Err(Self { under_way: Some((future, keeps())) }),
         }
     }
 }
@@ -79,7 +71,7 @@ mod tests {
             Ok(Reply::Done)
         });
         let kept = Arc::new(());
-        let driven = Driven::begin(execution, Arc::clone(&kept)).err().unwrap();
+        let driven = Driven::begin(execution, || Arc::clone(&kept)).err().unwrap();
         drop(driven);
         tokio::task::yield_now().await;
         assert_eq!(Arc::strong_count(&kept), 2);

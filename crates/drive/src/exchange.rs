@@ -8,17 +8,18 @@ use std::sync::Arc;
 
 use hotbay_block::{Identity, Medium, with_sources};
 use hotbay_journal::Storage;
+use tokio::time::timeout;
 
 use crate::attachment::Attachment;
 use crate::bay::BayPlace;
 use crate::event::EventKind;
 use crate::failure::Refusal;
-use crate::journal_log::{JournalLog, blocking};
+use crate::journal_log::JournalLog;
 use crate::record::VolumeRecord;
 use crate::route::{Path, Route};
 use crate::start::open_journal;
 use crate::state::{State, Trigger};
-use crate::volume::{Stay, Volume};
+use crate::volume::{Reach, Stay, Volume};
 
 impl Volume {
     /// Puts a medium in with the content and the size that it has, in place of the earlier one, which is ejected.
@@ -55,7 +56,7 @@ impl Volume {
         };
         if let Some(old) = &old {
             drop(old.fence());
-            stay.left_behind.push(old.departure());
+            stay.leave_behind(Reach::Own, old.departure());
         }
         let name = target.name().to_owned();
         let path = Path::Medium(self.attach(&mut stay, target, place));
@@ -75,8 +76,7 @@ impl Volume {
             let message = format!("{medium} is empty");
             return Err(Refusal::new(message).hint("a volume has at least one byte"));
         }
-        let identified = target.identify().await;
-        let identity = identified.map_err(|error| Refusal::new(error.with_sources()))?;
+        let identity = self.identify(stay, &target).await?;
         Ok((target, identity))
     }
 
@@ -98,7 +98,12 @@ impl Volume {
         }
         if let Path::Journal { gate, .. } = &self.route.load_full().path {
             gate.close();
-            gate.drained().await;
+            let wait = self.settings.pause_max();
+            if timeout(wait, gate.drained()).await.is_err() {
+                self.go_on_as_before();
+                return Err(Refusal::new(format!("the journal is still at work after {wait:?}"))
+                    .hint("try again when its disk answers"));
+            }
         }
         if self.log().is_empty() {
             return Ok(());
@@ -136,8 +141,11 @@ impl Volume {
         let resized = before.size_bytes != size_bytes;
         if resized {
             let storage = Arc::clone(&self.journal_storage);
-            let removed = blocking(move || remove_empty_journal(storage.as_ref())).await;
-            if let Err(error) = removed {
+            let log = self.log();
+            let removing = "a removal of the empty journal";
+            let removed = log.beside(removing, move || remove_empty_journal(storage.as_ref()));
+            let removed = removed.await.map_err(|why| why.to_string());
+            if let Err(error) = removed.and_then(|done| done.map_err(|error| error.to_string())) {
                 self.take_back(stay, before).await;
                 return Err(Refusal::new(format!("cannot begin a new journal: {error}")));
             }
@@ -164,7 +172,11 @@ impl Volume {
     async fn begin_journal(&self) -> Result<(), Refusal> {
         let record = self.record.lock().await.clone();
         let storage = Arc::clone(&self.journal_storage);
-        let opened = open_journal(&self.settings, &record, storage).await;
+        let wait = self.settings.io_deadline;
+        let opening = open_journal(&self.settings, &record, storage);
+        let opened = timeout(wait, opening).await.map_err(|_| {
+            Refusal::new(format!("a new journal could not be begun within {wait:?}"))
+        })?;
         let (journal, _) = opened.map_err(|error| Refusal::new(with_sources(&error)))?;
         self.log.store(Some(Arc::new(JournalLog::new(journal))));
         Ok(())

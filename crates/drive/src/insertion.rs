@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotbay_block::{Identity, Medium};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
-use crate::attachment::{Attachment, IDENTIFYING};
+use crate::attachment::{Attachment, Here, IDENTIFYING};
 use crate::bay::BayPlace;
 use crate::event::EventKind;
 use crate::failure::Refusal;
@@ -13,7 +15,7 @@ use crate::recognise::{Known, plainly_another, recognise};
 use crate::replay;
 use crate::route::{Route, Under};
 use crate::state::{State, Trigger};
-use crate::volume::{Stay, Volume};
+use crate::volume::{Reach, Stay, Volume};
 
 /// How long an insert or an eject waits for I/O of an earlier attachment to end.
 pub(crate) const DEPARTURE_WAIT: Duration = Duration::from_secs(10);
@@ -45,12 +47,15 @@ impl Volume {
     ) -> Result<(), Refusal> {
         let mut stay = self.stay.lock().await;
         self.next_state(Trigger::Insert)?;
+        if self.is_stopping() {
+            return Err(being_stopped());
+        }
         let name = match medium {
             Some(name) => name.to_owned(),
             None => self.usual_medium().await,
         };
         let opened = self.open_medium(&mut stay, &name).await?;
-        let identity = self.examine(opened.as_ref(), INSERT_THE_OWN).await?;
+        let identity = self.examine(&mut stay, &opened, INSERT_THE_OWN).await?;
         let content = match recognition {
             Recognition::TheSame => {
                 self.must_be_the_same(&name, &identity).await?;
@@ -114,26 +119,96 @@ impl Volume {
         stay: &mut Stay,
         name: &str,
     ) -> Result<Arc<dyn Medium>, Refusal> {
-        while let Some(departure) = stay.left_behind.last_mut() {
-            if departure.within(DEPARTURE_WAIT).await.is_err() {
-                let volume = self.name();
-                return Err(Refusal::new(format!(
-                    "I/O of volume {volume} still hangs on the medium that was removed"
-                ))
-                .hint(
-                    "nothing is put in while it could still write; try again when it has ended",
-                ));
+        while let Some(departure) = stay.left_behind_on(name) {
+            let departed = tokio::select! {
+                departed = departure.within(DEPARTURE_WAIT) => departed,
+                () = self.stopped() => return Err(being_stopped()),
+            };
+            if departed.is_err() {
+                return Err(self.still_hangs(name));
             }
-            stay.left_behind.pop();
         }
-        let opened = self.around.source.open(name, self.name()).await;
+        self.open_beside(stay, name).await
+    }
+
+    /// Opens a medium beside the one that is in.
+    pub(crate) async fn open_beside(
+        &self,
+        stay: &mut Stay,
+        name: &str,
+    ) -> Result<Arc<dyn Medium>, Refusal> {
+        if stay.left_behind_on(name).is_some() {
+            return Err(self.still_hangs(name));
+        }
+        let source = Arc::clone(&self.around.source);
+        let (medium, volume) = (name.to_owned(), self.name().to_owned());
+        let opening = async move { source.open(&medium, &volume).await };
+        let opened = self.in_time(stay, name, opening).await?;
+        let opened = opened.ok_or_else(|| self.no_answer(name, "the request to open it"))?;
         opened.map_err(|error| Refusal::new(error.with_sources()))
+    }
+
+    /// Looks who a medium is that is not in.
+    pub(crate) async fn identify(
+        &self,
+        stay: &mut Stay,
+        medium: &Arc<dyn Medium>,
+    ) -> Result<Identity, Refusal> {
+        let asked = Arc::clone(medium);
+        let identifying = async move { asked.identify().await };
+        let identified = self.in_time(stay, medium.name(), identifying).await?;
+        let identified =
+            identified.ok_or_else(|| self.no_answer(medium.name(), "the look who it is"))?;
+        identified.map_err(|error| Refusal::new(error.with_sources()))
+    }
+
+    fn still_hangs(&self, medium: &str) -> Refusal {
+        let volume = self.name();
+        Refusal::new(format!("earlier I/O of volume {volume} still hangs, and may reach {medium}"))
+            .hint("nothing is put in while it could still write; try again when it has ended")
+    }
+
+    /// Waits for a medium that is not in, as long as for any I/O; `None` where that is not enough. Then `work` goes on by
+    /// itself, and this medium is not put in before it has ended.
+    async fn in_time<T: Send + 'static>(
+        &self,
+        stay: &mut Stay,
+        medium: &str,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<Option<T>, Refusal> {
+        let here = Here::new();
+        let departure = here.departure();
+        let (tell, told) = oneshot::channel();
+        self.around.runtime.spawn(async move {
+            // What nobody waits for any more is let go here.
+            let _ = tell.send(work.await);
+            drop(here);
+        });
+        let waited = tokio::select! {
+            done = timeout(self.settings.io_deadline, told) => done,
+            () = self.stopped() => return Err(being_stopped()),
+        };
+        match waited {
+            Ok(done) => done.map(Some).map_err(|_| being_stopped()),
+            Err(_) => {
+                stay.leave_behind(Reach::Named(medium.to_owned()), departure);
+                Ok(None)
+            }
+        }
+    }
+
+    fn no_answer(&self, medium: &str, what: &str) -> Refusal {
+        let wait = self.settings.io_deadline;
+        let why = format!("{medium} has not answered {what} for {wait:?}");
+        self.event(EventKind::Refused, why.clone());
+        Refusal::new(why).hint("nothing was written to it; try again when it answers")
     }
 
     /// Looks who a medium is, and whether it has the volume's size; `hint` says what to do where it has not.
     pub(crate) async fn examine(
         &self,
-        medium: &dyn Medium,
+        stay: &mut Stay,
+        medium: &Arc<dyn Medium>,
         hint: &str,
     ) -> Result<Identity, Refusal> {
         let (have, want) = (medium.info().size_bytes, self.route.load().size_bytes);
@@ -143,7 +218,7 @@ impl Volume {
             self.event(EventKind::Refused, why.clone());
             return Err(Refusal::new(why).hint(format!("nothing was written to it; {hint}")));
         }
-        medium.identify().await.map_err(|error| Refusal::new(error.with_sources()))
+        self.identify(stay, medium).await
     }
 
     async fn must_be_the_same(&self, name: &str, found: &Identity) -> Result<(), Refusal> {
@@ -160,4 +235,8 @@ impl Volume {
             ))
         })
     }
+}
+
+pub(crate) fn being_stopped() -> Refusal {
+    Refusal::new("the daemon is being stopped")
 }

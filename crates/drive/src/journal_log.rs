@@ -6,9 +6,14 @@
 //! matter of `sync_place.rs`.
 //!
 //! What a medium left behind comes in between the groups, a bounded batch at a time (`backlog`).
+//!
+//! What hangs on the journal's disk is noticed by the volume's watch, which gives the journal up. From then on nothing is
+//! acknowledged: those who wait are told at once, and what the disk says later is not heard any more.
 
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use hotbay_block::{Extent, with_sources};
 use hotbay_journal::{
@@ -21,6 +26,7 @@ use tokio::task::spawn_blocking;
 use crate::backlog::{Backlog, cost_bytes};
 use crate::group::GroupSync;
 use crate::sync_place::{Company, SyncPlace};
+use crate::under_way::{Calls, Doing, Hung, UnderWay};
 
 /// Why a change is not in the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +37,12 @@ pub(crate) enum NotAppended {
     Behind,
     /// The journal is broken.
     Broken(String),
+}
+
+impl From<JournalError> for NotAppended {
+    fn from(error: JournalError) -> Self {
+        Self::Broken(with_sources(&error))
+    }
 }
 
 impl From<AppendError> for NotAppended {
@@ -62,6 +74,14 @@ pub(crate) struct JournalLog {
     is_above_watermark: AtomicBool,
     /// Told when there may be room again.
     pub(crate) room: Notify,
+    /// What waits for the disk, but for appends.
+    pub(crate) under_way: Arc<UnderWay>,
+    /// Appends, which are carried out on the caller's thread.
+    appends: Calls,
+    /// Why it was given up.
+    given_up: OnceLock<String>,
+    /// Told when it is.
+    gave_up: Notify,
 }
 
 struct Queued {
@@ -86,7 +106,76 @@ impl JournalLog {
             sync_place: SyncPlace::default(),
             is_above_watermark: AtomicBool::new(false),
             room: Notify::new(),
+            under_way: Arc::default(),
+            appends: Calls::default(),
+            given_up: OnceLock::new(),
+            gave_up: Notify::new(),
         }
+    }
+
+    /// What its disk has not answered in time. To be asked a few times a second, by one who watches.
+    pub(crate) fn hung(&self, deadline: Duration) -> Option<Hung> {
+        let append = self.appends.under_way_for(deadline);
+        append
+            .then_some(Hung { doing: Doing::Other("an append to the journal"), deadline })
+            .or_else(|| self.under_way.hung(deadline))
+    }
+
+    /// Takes it for broken from now on. True to the first who says so.
+    pub(crate) fn give_up(&self, why: &str) -> bool {
+        let is_first = self.given_up.set(why.to_owned()).is_ok();
+        self.gave_up.notify_waiters();
+        is_first
+    }
+
+    /// Waits until it is given up; gives the reason.
+    pub(crate) async fn given_up(&self) -> String {
+        let mut gave_up = std::pin::pin!(self.gave_up.notified());
+        gave_up.as_mut().enable();
+        if self.given_up.get().is_none() {
+            gave_up.await;
+        }
+        self.given_up.get().cloned().unwrap_or_default()
+    }
+
+    /// Fails where it has been given up: what its disk says from then on does not count.
+    fn check(&self) -> Result<(), JournalError> {
+        match self.given_up.get() {
+            None => Ok(()),
+            Some(why) => Err(JournalError::PreviousFailure(why.clone())),
+        }
+    }
+
+    /// Does what waits for the journal's disk on a thread that may wait, and waits no longer than until the journal is
+    /// given up.
+    pub(crate) async fn beside<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, JournalError> {
+        self.check()?;
+        let entered = self.under_way.enter(Doing::Other(doing));
+        let done = blocking(move || {
+            let done = work();
+            drop(entered);
+            done
+        });
+        let done = tokio::select! {
+            biased;
+            done = done => done,
+            why = self.given_up() => return Err(JournalError::PreviousFailure(why)),
+        };
+        self.check().map(|()| done)
+    }
+
+    /// The same for something that the journal does.
+    async fn journal_beside<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Journal) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let journal = Arc::clone(&self.journal);
+        self.beside(doing, move || work(&journal)).await?
     }
 
     /// Appends a change, together with those that come at the same time. Readable, but not yet durable, when it
@@ -95,16 +184,32 @@ impl JournalLog {
         let (answer, mut answered) = oneshot::channel();
         self.queue.lock().push(Queued { change, answer });
         tokio::task::yield_now().await;
-        let turn = self.turn.lock().await;
+        let turn = self.take_turn().await?;
         if let Ok(result) = answered.try_recv() {
             return result;
         }
+        self.check()?;
         let group = std::mem::take(&mut *self.queue.lock());
+        let call = self.appends.begin();
         self.append_group(group);
+        drop(call);
         drop(turn);
+        self.check()?;
         answered
             .try_recv()
             .unwrap_or_else(|_| Err(NotAppended::Broken("its turn was missed".to_owned())))
+    }
+
+    /// Takes the turn to append, or fails as soon as the journal is given up: who has the turn may hang.
+    async fn take_turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, NotAppended> {
+        if let Ok(turn) = self.turn.try_lock() {
+            return Ok(turn);
+        }
+        tokio::select! {
+            biased;
+            turn = self.turn.lock() => Ok(turn),
+            why = self.given_up() => Err(NotAppended::Broken(why)),
+        }
     }
 
     fn append_group(&self, group: Vec<Queued>) {
@@ -150,16 +255,20 @@ impl JournalLog {
     /// Appends the next of the backlog, at most so many bytes, off the caller's thread. False where nothing was left.
     pub(crate) async fn append_backlog(&self, max_bytes: u64) -> Result<bool, NotAppended> {
         // It goes along, so that nobody appends anything newer in between, also where this is dropped.
-        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let turn = tokio::select! {
+            biased;
+            turn = Arc::clone(&self.turn).lock_owned() => turn,
+            why = self.given_up() => return Err(NotAppended::Broken(why)),
+        };
         let (journal, batch) = (Arc::clone(&self.journal), self.backlog.batch(max_bytes));
         if batch.is_empty() {
             return Ok(false);
         }
-        let (batch, appended, _turn) = blocking(move || {
+        let appending = self.beside("an append of what was retained", move || {
             let appended = journal.append(&batch);
             (batch, appended, turn)
-        })
-        .await;
+        });
+        let (batch, appended, _turn) = appending.await?;
         self.look_at_watermark();
         appended?;
         self.backlog.are_in(&batch);
@@ -168,7 +277,18 @@ impl JournalLog {
 
     /// Makes durable all that was appended before this began; the backlog only where it was in. One sync serves all who wait.
     pub(crate) async fn sync(&self, company: Company) -> Result<(), JournalError> {
-        self.syncs.sync(self.sync_place.run(company, &self.journal)).await
+        let synced = tokio::select! {
+            biased;
+            synced = self.syncs.sync(self.sync_in_turn(company)) => synced,
+            why = self.given_up() => return Err(JournalError::PreviousFailure(why)),
+        };
+        self.check()?;
+        synced
+    }
+
+    async fn sync_in_turn(&self, company: Company) -> Result<(), JournalError> {
+        let entered = self.under_way.enter(Doing::Other("a sync of the journal"));
+        self.sync_place.run(company, &self.journal, entered).await
     }
 
     /// Whether, when it was last appended to, four fifths of what it may take were live.
@@ -183,8 +303,7 @@ impl JournalLog {
 
     /// Closes it in an orderly way; all that was appended is durable.
     pub(crate) async fn close(&self) -> Result<(), JournalError> {
-        let journal = Arc::clone(&self.journal);
-        blocking(move || journal.close()).await
+        self.journal_beside("a last sync of the journal", Journal::close).await
     }
 
     /// The extent in pieces, with what the journal has of each.
@@ -229,24 +348,28 @@ impl JournalLog {
         max_bytes: u64,
         arrange: impl FnOnce(Vec<LiveExtent>) -> T + Send + 'static,
     ) -> Result<T, JournalError> {
-        let journal = Arc::clone(&self.journal);
-        blocking(move || journal.live_after(from, up_to, max_bytes).map(arrange)).await
+        let read = move |journal: &Journal| journal.live_after(from, up_to, max_bytes).map(arrange);
+        self.journal_beside("a read of the journal", read).await
     }
 
     /// Records durably that all up to `up_to` is synced on the medium, and lets go of it.
     pub(crate) async fn mark_replayed(&self, up_to: Sequence) -> Result<(), JournalError> {
-        let journal = Arc::clone(&self.journal);
-        let marked = blocking(move || journal.mark_replayed(up_to)).await;
+        let note = move |journal: &Journal| journal.mark_replayed(up_to);
+        let marked = self.journal_beside("a note in the journal", note).await;
         self.room.notify_waiters();
         marked
     }
 
     /// Deletes one segment of what a replay has left; whether there was one.
     pub(crate) async fn delete_retired(&self) -> Result<bool, JournalError> {
-        let journal = Arc::clone(&self.journal);
-        let deleted = blocking(move || journal.delete_retired()).await;
+        let deleted = self.journal_beside("a removal of a segment", Journal::delete_retired).await;
         self.room.notify_waiters();
         deleted
+    }
+
+    /// The same without waiting for one who appends; false where somebody does.
+    pub(crate) fn may_want_reclaim(&self) -> bool {
+        self.given_up.get().is_none() && self.journal.may_want_reclaim()
     }
 
     /// Whether space of overwritten records should be gained now.
@@ -256,8 +379,7 @@ impl JournalLog {
 
     /// Gains space of overwritten records, one bounded step.
     pub(crate) async fn reclaim_step(&self) -> Result<(), JournalError> {
-        let journal = Arc::clone(&self.journal);
-        let step = blocking(move || journal.reclaim_step()).await;
+        let step = self.journal_beside("a step of reclaiming space", Journal::reclaim_step).await;
         self.room.notify_waiters();
         step.map(drop)
     }

@@ -45,6 +45,7 @@ mod status;
 mod stop;
 mod swap;
 mod sync_place;
+mod under_way;
 mod volume;
 mod watch;
 

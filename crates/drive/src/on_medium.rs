@@ -60,7 +60,12 @@ async fn look(volume: &Arc<Volume>, attachment: &Arc<Attachment>, request: Reque
 async fn change(volume: &Arc<Volume>, attachment: &Arc<Attachment>, request: Request) -> Outcome {
     let extent = request.extent().expect("a change has an extent");
     // Held until the answer, so that nothing newer on this extent can be overtaken by a second try elsewhere.
-    let _claim = attachment.claims.claim(extent).await;
+    // Whoever holds it may hang, and its thread with it.
+    let _claim = tokio::select! {
+        biased;
+        claim = attachment.claims.claim(extent) => claim,
+        () = attachment.left() => return Outcome::Moved(request),
+    };
     if attachment.is_fenced() {
         return Outcome::Moved(request);
     }
@@ -147,8 +152,9 @@ fn sync_soon(volume: &Arc<Volume>, attachment: &Arc<Attachment>) {
     if attachment.sync_is_coming.swap(true, SeqCst) {
         return;
     }
+    let runtime = volume.around.runtime.clone();
     let (volume, attachment) = (Arc::clone(volume), Arc::clone(attachment));
-    tokio::spawn(async move {
+    runtime.spawn(async move {
         if let Some(_visit) = attachment.visit() {
             // A failure has begun the removal; there is nobody to answer.
             let _ = sync(&volume, &attachment).await;

@@ -25,7 +25,8 @@ use crate::journal_log::{JournalLog, NotAppended, blocking};
 use crate::on_medium::sync;
 use crate::route::Path;
 use crate::state::{State, Trigger};
-use crate::volume::{MayReturn, Stay, Volume};
+use crate::under_way::Doing;
+use crate::volume::{MayReturn, Reach, Stay, Volume};
 
 /// How long an eject waits for a sync while clients go on.
 const SYNC_BEFOREHAND_WAIT: Duration = Duration::from_secs(60);
@@ -46,7 +47,7 @@ impl Volume {
             return;
         }
         let (volume, attachment) = (Arc::clone(self), Arc::clone(attachment));
-        tokio::spawn(async move {
+        self.around.runtime.spawn(async move {
             if let Some(mut stay) = volume.turn_at(&attachment).await {
                 volume.lost(&mut stay, Arc::clone(&attachment), &error).await;
             }
@@ -143,9 +144,21 @@ impl Volume {
     pub(crate) async fn drain(&self, attachment: &Attachment) -> Result<(), Refusal> {
         attachment.gate.close();
         let wait = self.settings.pause_max();
-        timeout(wait, attachment.gate.drained()).await.map_err(|_| {
+        let drained = async {
+            tokio::select! {
+                biased;
+                () = attachment.gate.drained() => true,
+                () = attachment.lost() => false,
+            }
+        };
+        let drained = timeout(wait, drained).await.unwrap_or(false);
+        drained.then_some(()).ok_or_else(|| {
             self.stay_after_all(attachment);
             let (name, medium) = (self.name(), attachment.medium.name());
+            if attachment.loss_is_reported() {
+                return Refusal::new(format!("{medium} is lost"))
+                    .hint("what it may not have is kept in the journal");
+            }
             Refusal::new(format!("{medium} still has I/O under way after {wait:?}"))
                 .hint(format!("'hotbay pull {name}' drops it as it stands; nothing is lost"))
         })
@@ -180,7 +193,7 @@ impl Volume {
     async fn take_away(&self, stay: &mut Stay, attachment: Arc<Attachment>) -> usize {
         let (mut retained, identity_touched) = attachment.fence();
         let spare = retained.take_spare();
-        stay.left_behind.push(attachment.departure());
+        stay.leave_behind(Reach::Own, attachment.departure());
         attachment.leave_bay();
         drop(attachment);
         self.set_progress(None);
@@ -238,11 +251,9 @@ impl Volume {
 
     /// After a sync that may have covered the identifying blocks: looks who the medium is now, and remembers it before
     /// anything that relies on it is acknowledged.
-    pub(crate) async fn identity_may_have_changed(&self, attachment: &Attachment) {
-        let identified = tokio::select! {
-            identified = attachment.medium.identify() => identified,
-            () = attachment.left() => return,
-        };
+    pub(crate) async fn identity_may_have_changed(&self, attachment: &Arc<Attachment>) {
+        let asked = attachment.ask(Doing::Identify, |medium| medium.identify());
+        let Some(identified) = asked.await else { return };
         match identified {
             Ok(identity) => {
                 self.update_record_or_warn(|record| record.identity = Some(identity)).await;

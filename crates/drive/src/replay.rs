@@ -62,8 +62,9 @@ impl From<JournalError> for Interrupted {
 
 /// Begins a replay in a task of its own. It ends by itself when the attachment is left.
 pub(crate) fn begin(volume: &Arc<Volume>, Under { attachment, pace }: Under) {
+    let runtime = volume.around.runtime.clone();
     let volume = Arc::clone(volume);
-    tokio::spawn(async move {
+    runtime.spawn(async move {
         let replay = Replay { volume: &volume, attachment: &attachment, pace: &pace };
         let ended = loop {
             match replay.run().await {

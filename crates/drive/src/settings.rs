@@ -57,6 +57,9 @@ pub struct VolumeSettings {
     pub absent_reads: AbsentReads,
     /// The longest time any request waits for a medium, for room, or for a change of state to end.
     pub absent_wait: Duration,
+    /// The longest that the medium, or the disk of the journal, may take to answer one I/O. A medium that takes longer
+    /// counts as lost; a journal that does, as broken.
+    pub io_deadline: Duration,
     /// The bytes that the journal may take on its disk.
     pub journal_limit_bytes: u64,
     /// What a change does that finds the journal full.
@@ -82,6 +85,7 @@ impl VolumeSettings {
             medium: medium.into(),
             absent_reads: AbsentReads::Wait,
             absent_wait: Duration::from_secs(30),
+            io_deadline: Duration::from_secs(30),
             journal_limit_bytes: 1 << 30,
             journal_full: JournalFull::Wait,
             retained_limit_bytes: 64 << 20,

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use hotbay_block::with_sources;
+use hotbay_block::{Error, ErrorKind, with_sources};
 use hotbay_journal::{Journal, OpenError, Recovery, RecoveryOutcome, Settings, Storage};
 use tokio::sync::{Mutex, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::event::EventKind;
 use crate::failure::Refusal;
@@ -88,6 +88,7 @@ impl Volume {
             reclaim_is_running: false.into(),
             watermark_told: false.into(),
             full_told: false.into(),
+            stopping: watch::Sender::new(false),
             waiting: 0.into(),
             waiting_for_medium: 0.into(),
             notes: parking_lot::Mutex::new(notes),
@@ -124,7 +125,11 @@ async fn size_of_new_volume(
     around: &Surroundings,
 ) -> Result<u64, Refusal> {
     let (name, medium) = (&settings.name, &settings.medium);
-    let opened = around.source.open(medium, name).await.map_err(|error| {
+    let wait = settings.io_deadline;
+    let opened = timeout(wait, around.source.open(medium, name)).await.unwrap_or_else(|_| {
+        Err(Error::new(ErrorKind::TimedOut, format!("{medium} has not been opened for {wait:?}")))
+    });
+    let opened = opened.map_err(|error| {
         Refusal::new(format!("volume {name}: {}", error.with_sources()))
             .hint("a volume's first medium tells its size; '?create=64MiB' behind a file's path makes one")
     })?;

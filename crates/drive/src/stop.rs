@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use crate::attachment::Attachment;
 use crate::failure::Refusal;
 use crate::route::Path;
+use crate::settings::AutoInsert;
 use crate::volume::{Stay, Volume};
 
 /// How long a stop waits for I/O under way.
@@ -22,6 +23,7 @@ impl Volume {
     /// Where something acknowledged could be made durable neither on the medium nor in the journal.
     pub(crate) async fn stop(self: &Arc<Self>) -> Result<(), Refusal> {
         let Some(log) = self.log.load_full() else { return Ok(()) };
+        self.stopping.send_replace(true);
         let mut stay = self.stay.lock().await;
         if let Some(attachment) = self.current_attachment() {
             self.settle_for_good(&mut stay, attachment).await;
@@ -50,6 +52,10 @@ impl Volume {
         };
         if let Err(error) = settled {
             self.lost(stay, attachment, &error).await;
+            if self.settings.auto_insert == AutoInsert::WhenItReturns {
+                // It would come back by itself, so a restart tries it.
+                self.update_record_or_warn(|record| record.in_bay = true).await;
+            }
         }
     }
 }

@@ -9,13 +9,14 @@ use hotbay_block::{Error, ErrorKind, Extent, Identity};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::attachment::Here;
 use crate::copy::{Copier, CopyError};
 use crate::event::EventKind;
 use crate::failure::Refusal;
 use crate::journal_log::blocking;
 use crate::route::Path;
 use crate::state::{State, Trigger};
-use crate::volume::Volume;
+use crate::volume::{Reach, Volume};
 
 impl Volume {
     /// Copies the volume to another medium of the same size and goes on there. Returns when it has switched. If this
@@ -27,7 +28,7 @@ impl Volume {
     pub(crate) async fn swap(self: &Arc<Self>, medium: &str) -> Result<(), Refusal> {
         let copier = self.begin_copy(medium).await?;
         let (tell, told) = oneshot::channel();
-        tokio::spawn(async move {
+        self.around.runtime.spawn(async move {
             // Nobody may be waiting any more; the events tell as well.
             let _ = tell.send(copier.run().await);
         });
@@ -35,11 +36,10 @@ impl Volume {
     }
 
     async fn begin_copy(self: &Arc<Self>, medium: &str) -> Result<Copier, Refusal> {
-        let _stay = self.stay.lock().await;
+        let mut stay = self.stay.lock().await;
         self.next_state(Trigger::Copy)?;
-        let opened = self.around.source.open(medium, self.name()).await;
-        let target = opened.map_err(|error| Refusal::new(error.with_sources()))?;
-        self.examine(target.as_ref(), "a swap needs a medium of the volume's size").await?;
+        let target = self.open_beside(&mut stay, medium).await?;
+        self.examine(&mut stay, &target, "a swap needs a medium of the volume's size").await?;
         let Some(source) = self.current_attachment() else {
             return Err(Refusal::new("no medium is in"));
         };
@@ -49,7 +49,10 @@ impl Volume {
             EventKind::CopyStarted,
             format!("{} is being copied to {medium}", source.medium.name()),
         );
-        Ok(Copier { volume: Arc::clone(self), source, target })
+        let here = Here::new();
+        // I/O of a copy that was given up may still land on the target.
+        stay.leave_behind(Reach::Named(medium.to_owned()), here.departure());
+        Ok(Copier { volume: Arc::clone(self), source, target, here: Arc::new(here) })
     }
 }
 
@@ -94,7 +97,7 @@ impl Copier {
         }
         let Some(place) = self.source.leave_bay() else { return Err(self.left()) };
         let (retained, _) = self.source.fence();
-        stay.left_behind.push(self.source.departure());
+        stay.leave_behind(Reach::Own, self.source.departure());
         let attachment = self.volume.attach(&mut stay, Arc::clone(&self.target), place);
         self.volume.set_progress(None);
         self.volume.set_route(State::Present, Path::Medium(attachment));

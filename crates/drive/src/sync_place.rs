@@ -16,6 +16,7 @@ use tokio::task::block_in_place;
 use tokio::time::Instant;
 
 use crate::journal_log::blocking;
+use crate::under_way::Entered;
 
 /// A sync that takes longer than this is not waited for in place the next time.
 const SHORT: Duration = Duration::from_micros(500);
@@ -43,7 +44,7 @@ impl Default for SyncPlace {
 }
 
 impl SyncPlace {
-    /// Syncs the journal.
+    /// Syncs the journal, and lets go of `entered` when that has ended, whoever still waits for it.
     ///
     /// # Errors
     /// As [`Journal::sync`].
@@ -51,12 +52,20 @@ impl SyncPlace {
         &self,
         company: Company,
         journal: &Arc<Journal>,
+        entered: Entered,
     ) -> Result<(), JournalError> {
         if self.is_here_for(company) {
-            return block_in_place(|| timed_sync(journal, &self.last_us));
+            let synced = block_in_place(|| timed_sync(journal, &self.last_us));
+            drop(entered);
+            return synced;
         }
         let (journal, last_us) = (Arc::clone(journal), Arc::clone(&self.last_us));
-        blocking(move || timed_sync(&journal, &last_us)).await
+        blocking(move || {
+            let synced = timed_sync(&journal, &last_us);
+            drop(entered);
+            synced
+        })
+        .await
     }
 
     fn is_here_for(&self, company: Company) -> bool {

@@ -11,6 +11,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use hotbay_block::with_sources;
 use hotbay_journal::Storage;
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -25,6 +26,7 @@ use crate::settings::VolumeSettings;
 use crate::source::MediumSource;
 use crate::state::{Answer, State, Trigger, answer};
 use crate::status::{JournalStatus, Progress, VolumeStatus};
+use crate::under_way::Doing;
 
 /// What all volumes of a drive share.
 #[derive(Clone)]
@@ -33,6 +35,8 @@ pub(crate) struct Surroundings {
     pub(crate) records: Arc<dyn Records>,
     pub(crate) bays: Bays,
     pub(crate) events: EventLog,
+    /// Where the tasks of the drive run, whoever starts them.
+    pub(crate) runtime: Handle,
 }
 
 /// A logical disk that lives on while its medium is away.
@@ -59,6 +63,8 @@ pub struct Volume {
     /// Whether it has been told that the journal is above its watermark, and that a change found no room.
     pub(crate) watermark_told: AtomicBool,
     pub(crate) full_told: AtomicBool,
+    /// Whether it is being stopped, so that nothing is put in any more.
+    pub(crate) stopping: watch::Sender<bool>,
     pub(crate) waiting: AtomicU64,
     pub(crate) waiting_for_medium: AtomicU64,
     pub(crate) notes: Mutex<Notes>,
@@ -69,8 +75,44 @@ pub struct Volume {
 pub(crate) struct Stay {
     /// The number of the last attachment.
     pub(crate) attachments: u64,
-    /// Earlier attachments whose I/O may still be under way; each ends when its attachment is let go by all.
-    pub(crate) left_behind: Vec<Departure>,
+    /// Earlier attachments, and media that were not put in, whose I/O may still be under way; each ends when it is let go
+    /// by all.
+    left_behind: Vec<LeftBehind>,
+}
+
+/// Something that may still reach a medium.
+#[derive(Debug)]
+struct LeftBehind {
+    reaches: Reach,
+    departure: Departure,
+}
+
+/// What may still be reached by something that was left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// The volume's own medium, by whatever name it comes back.
+    Own,
+    /// A medium that was to be put in, or that the volume was to be swapped to.
+    Named(String),
+}
+
+impl Stay {
+    /// Remembers that something may still reach a medium.
+    pub(crate) fn leave_behind(&mut self, reaches: Reach, departure: Departure) {
+        self.left_behind.retain(|left| !left.departure.is_over());
+        self.left_behind.push(LeftBehind { reaches, departure });
+    }
+
+    /// What may still reach a medium of this name.
+    pub(crate) fn left_behind_on(&mut self, medium: &str) -> Option<&mut Departure> {
+        self.left_behind.retain(|left| !left.departure.is_over());
+        let mut left = self.left_behind.iter_mut();
+        left.find(|left| match &left.reaches {
+            Reach::Own => true,
+            Reach::Named(name) => name == medium,
+        })
+        .map(|left| &mut left.departure)
+    }
 }
 
 /// What is only shown.
@@ -226,10 +268,37 @@ impl Volume {
     /// Goes to `Failed`: the journal is broken, and nothing may pretend otherwise. The medium is let go.
     pub(crate) fn fail(self: &Arc<Self>, why: &str) {
         let (volume, why) = (Arc::clone(self), why.to_owned());
-        tokio::spawn(async move {
+        self.around.runtime.spawn(async move {
             let mut stay = volume.stay.lock().await;
             volume.fail_now(&mut stay, &why);
         });
+    }
+
+    /// Takes a journal whose disk does not answer for a broken one. Nothing is acknowledged from now on: neither by the
+    /// journal, whatever its disk still says, nor by the medium, whose loss nothing could be saved from.
+    pub(crate) fn give_up_journal(self: &Arc<Self>, log: &JournalLog, why: &str) {
+        if log.give_up(why) {
+            if let Some(attachment) = self.current_attachment() {
+                attachment.report_loss();
+            }
+            self.fail(why);
+        }
+    }
+
+    /// Whether I/O of an earlier stay may still reach a medium of this name; also where somebody is about to find out.
+    pub(crate) fn is_something_left_behind(&self, medium: &str) -> bool {
+        self.stay.try_lock().map_or(true, |mut stay| stay.left_behind_on(medium).is_some())
+    }
+
+    /// Whether it is being stopped.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Waits until it is being stopped.
+    pub(crate) async fn stopped(&self) {
+        // The sender is the volume's own.
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
 
     /// The same for whoever holds `stay`.
@@ -241,7 +310,7 @@ impl Volume {
         if let Some(attachment) = route.attachment() {
             drop(attachment.fence());
             attachment.leave_bay();
-            stay.left_behind.push(attachment.departure());
+            stay.leave_behind(Reach::Own, attachment.departure());
         }
         self.set_route(State::Failed, Path::Closed);
         self.notes.lock().last_loss = Some(why.to_owned());
@@ -270,7 +339,7 @@ impl Volume {
         if next == *record && !self.record_is_unsaved.load(SeqCst) {
             return Ok(());
         }
-        save(&self.around, &next).await?;
+        self.save_in_time(&next).await?;
         self.record_is_unsaved.store(false, SeqCst);
         *record = next;
         Ok(())
@@ -285,10 +354,22 @@ impl Volume {
         if *record == before && !self.record_is_unsaved.load(SeqCst) {
             return;
         }
-        let saved = save(&self.around, &record).await;
+        let saved = self.save_in_time(&record).await;
         self.record_is_unsaved.store(saved.is_err(), SeqCst);
         if let Err(refusal) = saved {
             self.event(EventKind::Warning, refusal.to_string());
+        }
+    }
+
+    /// Where the disk does not answer, the journal on it is given up, and the volume with it: what was to be saved may
+    /// land at any later time.
+    async fn save_in_time(&self, record: &VolumeRecord) -> Result<(), Refusal> {
+        let Some(log) = self.log.load_full() else { return save(&self.around, record).await };
+        let _entered = log.under_way.enter(Doing::Other("a save of the volume's record"));
+        tokio::select! {
+            biased;
+            saved = save(&self.around, record) => saved,
+            why = log.given_up() => Err(Refusal::new(why)),
         }
     }
 
@@ -298,7 +379,7 @@ impl Volume {
             return;
         }
         let volume = Arc::clone(self);
-        tokio::spawn(async move {
+        self.around.runtime.spawn(async move {
             let log = volume.log();
             let mut step = Ok(());
             while step.is_ok() && log.wants_reclaim() {

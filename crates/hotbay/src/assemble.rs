@@ -109,6 +109,7 @@ fn settings(volume: &VolumeConfig) -> VolumeSettings {
             config::AbsentReads::Error => AbsentReads::Error,
         },
         absent_wait: volume.absent_wait,
+        io_deadline: volume.io_deadline,
         journal_limit_bytes: volume.journal_limit_bytes,
         journal_full: match volume.journal_full {
             config::JournalFull::Wait => JournalFull::Wait,

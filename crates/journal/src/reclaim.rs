@@ -82,9 +82,19 @@ impl Journal {
     /// there is something to free.
     #[must_use]
     pub fn wants_reclaim(&self) -> bool {
-        let writer = self.writer.lock();
+        self.would_reclaim(&self.writer.lock())
+    }
+
+    /// The same for one who asks now and then and cannot wait: false while somebody appends, who may be waiting for the
+    /// storage.
+    #[must_use]
+    pub fn may_want_reclaim(&self) -> bool {
+        self.writer.try_lock().is_some_and(|writer| self.would_reclaim(&writer))
+    }
+
+    fn would_reclaim(&self, writer: &Writer) -> bool {
         let is_low = segments_below_limit(&self.ground, &self.index.read()) < LOW_SEGMENTS;
-        (is_low || writer.is_wanting) && self.can_reclaim(&writer)
+        (is_low || writer.is_wanting) && self.can_reclaim(writer)
     }
 
     fn can_reclaim(&self, writer: &Writer) -> bool {

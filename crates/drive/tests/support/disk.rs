@@ -31,6 +31,11 @@ pub enum Op {
     /// A write, zeroes or a trim.
     Change,
     Flush,
+    /// A look whether it is there.
+    Presence,
+    /// A look who it is.
+    Identify,
+    Open,
 }
 
 impl Op {
@@ -91,8 +96,15 @@ pub struct Held {
 /// The place of an I/O that is held up.
 pub struct Stuck {
     pub when: When,
-    release: watch::Receiver<bool>,
+    release: Release,
     stuck: watch::Sender<usize>,
+}
+
+enum Release {
+    /// When the test says so.
+    Held(watch::Receiver<bool>),
+    /// When the disk lets all go that hangs.
+    Hung(watch::Receiver<usize>),
 }
 
 impl Held {
@@ -101,6 +113,11 @@ impl Held {
         let mut stuck = self.stuck.subscribe();
         let all = stuck.wait_for(|stuck| *stuck >= count);
         timeout(NEVER, all).await.expect("so many I/Os come").unwrap();
+    }
+
+    /// How many I/Os have been held up.
+    pub fn stuck(&self) -> usize {
+        *self.stuck.borrow()
     }
 
     /// Holds up nothing more than is stuck already.
@@ -115,7 +132,10 @@ impl Stuck {
     pub(super) async fn until_released(mut self) {
         self.stuck.send_modify(|stuck| *stuck += 1);
         // A sender that was dropped releases as well.
-        let _ = self.release.wait_for(|released| *released).await;
+        match &mut self.release {
+            Release::Held(release) => drop(release.wait_for(|released| *released).await),
+            Release::Hung(release) => drop(release.changed().await),
+        }
     }
 }
 
@@ -143,6 +163,10 @@ struct DiskState {
     double_opens: usize,
     scripts: Vec<Script>,
     hold: Option<Hold>,
+    /// Those that hang, of I/O to come: a kind and how many of it are answered before.
+    hangs: Vec<(Op, usize)>,
+    /// Counts how often what hung was let go.
+    hung: watch::Sender<usize>,
     /// The present handle's disk is gone, or a flush of it failed.
     handle_is_dead: bool,
     flush_failed: bool,
@@ -175,6 +199,8 @@ impl Disk {
             double_opens: 0,
             scripts: Vec::new(),
             hold: None,
+            hangs: Vec::new(),
+            hung: watch::Sender::new(0),
             handle_is_dead: false,
             flush_failed: false,
             flushes_after_failure: 0,
@@ -266,6 +292,27 @@ impl Disk {
     /// Holds up the answer of every I/O of a kind that has happened.
     pub fn hold_answers(self: &Arc<Self>, op: Op) -> Held {
         self.hold_up(op, When::After)
+    }
+
+    /// The `nth` I/O of a kind from now on hangs until it is let go, before it happens.
+    pub fn hang(&self, op: Op, nth: usize) {
+        self.state.lock().hangs.push((op, nth));
+    }
+
+    /// Lets land what hangs now.
+    pub fn let_hung_land(&self) {
+        self.state.lock().hung.send_modify(|times| *times += 1);
+    }
+
+    /// The same, and nothing hangs from now on.
+    pub fn heal(&self) {
+        self.state.lock().hangs.clear();
+        self.let_hung_land();
+    }
+
+    /// How many I/Os hang.
+    pub fn hanging(&self) -> usize {
+        self.state.lock().hung.receiver_count()
     }
 
     fn hold_up(self: &Arc<Self>, op: Op, when: When) -> Held {
@@ -362,9 +409,13 @@ impl Disk {
 
     /// Whether I/O of this kind is held up.
     pub(super) fn held_up(&self, op: Op) -> Option<Stuck> {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        if state.next_hangs(op) {
+            let release = Release::Hung(state.hung.subscribe());
+            return Some(Stuck { when: When::Before, release, stuck: watch::Sender::new(0) });
+        }
         let hold = state.hold.as_ref().filter(|hold| hold.op == op)?;
-        let (release, stuck) = (hold.release.clone(), hold.stuck.clone());
+        let (release, stuck) = (Release::Held(hold.release.clone()), hold.stuck.clone());
         Some(Stuck { when: hold.when, release, stuck })
     }
 
@@ -432,6 +483,19 @@ impl DiskState {
         self.writing.clear();
         self.dirty.fill(false);
         self.cached.copy_from_slice(&self.durable);
+    }
+
+    fn next_hangs(&mut self, op: Op) -> bool {
+        let mut due = None;
+        for (place, (kind, nth)) in self.hangs.iter_mut().enumerate() {
+            if *kind == op {
+                match nth {
+                    0 => due = Some(place),
+                    _ => *nth -= 1,
+                }
+            }
+        }
+        due.map(|place| self.hangs.remove(place)).is_some()
     }
 
     fn next_fault(&mut self, op: Op) -> Option<Fault> {

@@ -74,11 +74,19 @@ impl Medium for TestMedium {
     }
 
     fn presence(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async { self.0.disk.presence(self.0.stay) })
+        Box::pin(async {
+            if let Some(stuck) = self.0.disk.held_up(Op::Presence) {
+                stuck.until_released().await;
+            }
+            self.0.disk.presence(self.0.stay)
+        })
     }
 
     fn identify(&self) -> BoxFuture<'_, Result<Identity>> {
         Box::pin(async {
+            if let Some(stuck) = self.0.disk.held_up(Op::Identify) {
+                stuck.until_released().await;
+            }
             self.0.disk.presence(self.0.stay)?;
             Ok(self.0.disk.identity())
         })
@@ -116,6 +124,9 @@ impl MediumSource for Cabinet {
             let disk = self.0.lock().get(medium).cloned();
             let disk = disk
                 .ok_or_else(|| Error::new(ErrorKind::Gone, format!("there is no disk {medium}")))?;
+            if let Some(stuck) = disk.held_up(Op::Open) {
+                stuck.until_released().await;
+            }
             let stay = disk.open()?;
             Ok(Arc::new(TestMedium(Arc::new(OpenDisk { disk, stay }))) as Arc<dyn Medium>)
         })

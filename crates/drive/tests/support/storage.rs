@@ -16,6 +16,10 @@ pub enum Refuses {
     Syncs,
     Writes,
     NewFiles,
+    /// Syncs are not answered, until it is in another mood.
+    ToAnswerSyncs,
+    /// Nor are writes.
+    ToAnswerWrites,
 }
 
 /// The switch of a journal's disk.
@@ -30,6 +34,13 @@ pub struct MoodyStorage {
 struct MoodyFile {
     file: Box<dyn SegmentFile>,
     mood: Mood,
+}
+
+/// Keeps the thread for as long as the disk does not answer.
+fn hang(mood: &Mood, what: Refuses) {
+    while *mood.lock() == what {
+        std::thread::park_timeout(std::time::Duration::from_millis(1));
+    }
 }
 
 fn refuse(mood: &Mood, what: Refuses, error: io::ErrorKind) -> io::Result<()> {
@@ -79,11 +90,13 @@ impl SegmentFile for MoodyFile {
     }
 
     fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {
+        hang(&self.mood, Refuses::ToAnswerWrites);
         refuse(&self.mood, Refuses::Writes, io::ErrorKind::Other)?;
         self.file.write_at(slices, position)
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        hang(&self.mood, Refuses::ToAnswerSyncs);
         refuse(&self.mood, Refuses::Syncs, io::ErrorKind::Other)?;
         self.file.sync_data()
     }
@@ -102,11 +115,17 @@ impl SegmentFile for MoodyFile {
 pub struct MemoryRecords {
     saved: Mutex<BTreeMap<String, VolumeRecord>>,
     refuses: Mutex<bool>,
+    hangs: Mutex<bool>,
 }
 
 impl MemoryRecords {
     pub fn of(&self, volume: &str) -> Option<VolumeRecord> {
         self.saved.lock().get(volume).cloned()
+    }
+
+    /// From now on nothing that is saved is answered, or everything again.
+    pub fn hang(&self, hangs: bool) {
+        *self.hangs.lock() = hangs;
     }
 
     /// From now on nothing can be saved, or everything again.
@@ -117,6 +136,9 @@ impl MemoryRecords {
 
 impl Records for MemoryRecords {
     fn save(&self, record: &VolumeRecord) -> io::Result<()> {
+        while *self.hangs.lock() {
+            std::thread::park_timeout(std::time::Duration::from_millis(1));
+        }
         if *self.refuses.lock() {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "no room for a record"));
         }

@@ -29,6 +29,8 @@ pub(super) type JournalLimit = Bytes<{ 16 * MIB }, { 1 << 50 }>;
 pub(super) type RetainedLimit = Bytes<MIB, GIB>;
 /// How long a read waits. Kernels and people lose patience before an hour is over.
 pub(super) type AbsentWait = Time<100, HOUR_MS>;
+/// How long a disk may take to answer. Below a second a healthy one would be taken for hung.
+pub(super) type IoDeadline = Time<SECOND_MS, HOUR_MS>;
 /// How long a client may take to say what it wants.
 pub(super) type HandshakeTimeout = Time<SECOND_MS, { 300 * SECOND_MS }>;
 /// How many clients there may be at once.
@@ -72,6 +74,8 @@ pub(super) struct DefaultsTable {
     pub(super) absent_reads: Option<AbsentReads>,
     /// See [`VolumeTable::absent_wait`].
     pub(super) absent_wait: Option<AbsentWait>,
+    /// See [`VolumeTable::io_deadline`].
+    pub(super) io_deadline: Option<IoDeadline>,
     /// See [`VolumeTable::journal_limit`].
     pub(super) journal_limit: Option<JournalLimit>,
     /// See [`VolumeTable::journal_full`].
@@ -94,6 +98,8 @@ pub(super) struct VolumeTable {
     pub(super) absent_reads: Option<AbsentReads>,
     /// How long any request waits, for the medium or for room, before it fails; 100ms to 1h; default `30s`.
     pub(super) absent_wait: Option<AbsentWait>,
+    /// How long the medium or the journal's disk may take to answer one I/O, 1s to 1h; default `30s`.
+    pub(super) io_deadline: Option<IoDeadline>,
     /// How large the journal may grow on disk, 16MiB to 1PiB; default `1GiB`.
     pub(super) journal_limit: Option<JournalLimit>,
     /// What a write does when the journal is full: `wait` or `error`; default `wait`.

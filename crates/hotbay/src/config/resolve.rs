@@ -24,6 +24,7 @@ const MAX_CONNECTIONS: u32 = 1024;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 const BUSY_POLL: Duration = Duration::ZERO;
 const ABSENT_WAIT: Duration = Duration::from_secs(30);
+const IO_DEADLINE: Duration = Duration::from_secs(30);
 const JOURNAL_LIMIT_BYTES: u64 = 1 << 30;
 const RETAINED_LIMIT_BYTES: u64 = 64 << 20;
 /// A loss must find room in the journal for all that is retained, with a header for each write.
@@ -86,6 +87,8 @@ pub(crate) struct VolumeConfig {
     pub(crate) absent_reads: AbsentReads,
     /// How long any request waits, for the medium or for room in the journal; 100 ms to 1 h.
     pub(crate) absent_wait: Duration,
+    /// How long the medium or the journal's disk may take to answer one I/O; 1 s to 1 h.
+    pub(crate) io_deadline: Duration,
     /// How large the journal may grow on disk; at least four times `retained_limit_bytes`.
     pub(crate) journal_limit_bytes: u64,
     /// What a change does for which the journal has no room.
@@ -185,6 +188,7 @@ impl VolumeConfig {
         let said = DefaultsTable {
             absent_reads: table.absent_reads.or(defaults.absent_reads),
             absent_wait: table.absent_wait.or(defaults.absent_wait),
+            io_deadline: table.io_deadline.or(defaults.io_deadline),
             journal_limit: table.journal_limit.or(defaults.journal_limit),
             journal_full: table.journal_full.or(defaults.journal_full),
             retained_limit: table.retained_limit.or(defaults.retained_limit),
@@ -201,6 +205,7 @@ impl VolumeConfig {
             medium,
             absent_reads: said.absent_reads.unwrap_or(AbsentReads::Wait),
             absent_wait: said.absent_wait.map_or(ABSENT_WAIT, |time| time.0),
+            io_deadline: said.io_deadline.map_or(IO_DEADLINE, |time| time.0),
             journal_limit_bytes,
             journal_full: said.journal_full.unwrap_or(JournalFull::Wait),
             retained_limit_bytes: said.retained_limit.map_or(retained_default, |size| size.0),

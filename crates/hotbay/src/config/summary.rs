@@ -37,6 +37,7 @@ fn volume_summary(volume: &VolumeConfig) -> String {
     };
     line("absent_reads", reads.into());
     line("absent_wait", format_duration(volume.absent_wait));
+    line("io_deadline", format_duration(volume.io_deadline));
     line("journal_limit", ByteSize(volume.journal_limit_bytes).to_string());
     let full = match volume.journal_full {
         JournalFull::Wait => "wait",

@@ -48,6 +48,7 @@ volume a
   medium           file:/home/me/.local/state/hotbay/media/a.img?create=64MiB
   absent_reads     wait
   absent_wait      30s
+  io_deadline      30s
   journal_limit    1GiB
   journal_full     wait
   retained_limit   64MiB
@@ -57,6 +58,7 @@ volume b
   medium           file:/home/me/.local/state/hotbay/media/b.img?create=64MiB
   absent_reads     wait
   absent_wait      30s
+  io_deadline      30s
   journal_limit    1GiB
   journal_full     wait
   retained_limit   64MiB
@@ -82,6 +84,7 @@ fn every_key_arrives() {
         medium = "usb.img"
         absent_reads = "error"
         absent_wait = "1m 30s"
+        io_deadline = "10s"
         journal_limit = "16MiB"
         journal_full = "error"
         retained_limit = "1MiB"
@@ -102,6 +105,7 @@ volume usb
   medium           file:/here/usb.img
   absent_reads     error
   absent_wait      1m30s
+  io_deadline      10s
   journal_limit    16MiB
   journal_full     error
   retained_limit   1MiB
@@ -240,6 +244,7 @@ const WRONG: &[(&str, &str, &str)] = &[
         "`2h` is out of bounds; write a duration from 100ms to 1h",
         "",
     ),
+    ("[defaults]\nio_deadline = \"500ms\"", "write a duration from 1s to 1h", ""),
     ("[defaults]\nabsent_wait = \"30\"", "`30` is not a duration; write a number and a unit", ""),
     (
         "[defaults]\nabsent_reads = \"wai\"",
