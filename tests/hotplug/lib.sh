@@ -78,10 +78,14 @@ kill_hotbay() {
 
 # --- other servers, whose exports are media
 
-# serve_file FILE [ARGUMENT…]: nbdkit serves it at FILE.sock, in the background; its process is $server.
+# serve_file FILE [--OPTION…] [KEY=VALUE…]: nbdkit serves it at FILE.sock, in the background; its process is $server.
 serve_file() {
+    local word options=() keys=()
+    for word in "${@:2}"; do
+        case $word in --*) options+=("$word") ;; *) keys+=("$word") ;; esac
+    done
     rm -f "$1.sock"
-    nbdkit --foreground --exit-with-parent --unix "$dir/$1.sock" "${@:2}" file "$1" &
+    nbdkit --foreground --exit-with-parent --unix "$dir/$1.sock" "${options[@]}" file "$1" "${keys[@]}" &
     server=$!
     listens "$1.sock"
 }

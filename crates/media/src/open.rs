@@ -33,7 +33,7 @@ impl Shelf {
     /// and size give the same bytes as long as the shelf lives.
     ///
     /// An export of another server is connected to; whoever had it open before in this process must have let go of it.
-    /// That takes at most some 15 s.
+    /// That takes at most some 25 s.
     ///
     /// The future opens files on tokio's blocking pool, and needs the shelf no longer. If it is dropped the
     /// file is opened and closed again, and may have been created; a connection is closed.

@@ -386,8 +386,14 @@ fn each_example_is_a_configuration() {
         }
     }
     names.sort();
-    let expected =
-        ["file-system-tester", "one-bay-two-volumes", "quickstart", "reference", "usb-stick"];
+    let expected = [
+        "file-system-tester",
+        "one-bay-two-volumes",
+        "quickstart",
+        "reference",
+        "remote-disk",
+        "usb-stick",
+    ];
     assert_eq!(names, expected);
 }
 

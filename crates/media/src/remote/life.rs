@@ -1,6 +1,5 @@
 //! What is known of a connection, from its first request to beyond its end.
 
-use std::fmt;
 use std::time::Duration;
 
 use hotbay_nbd::Cookie;
@@ -31,12 +30,6 @@ pub(super) struct End {
     pub(super) why: String,
     /// How many changes had no answer: the server may still carry them out.
     pub(super) doubtful_changes: usize,
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)
-    }
 }
 
 /// Shared by the connection's task and all who ask something of it.

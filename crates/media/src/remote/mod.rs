@@ -65,7 +65,6 @@ pub struct RemoteMedium {
 /// What every request under way shares.
 #[derive(Debug)]
 struct Link {
-    name: String,
     connection: Connection,
     abilities: Abilities,
     /// A flush has failed; what the server has lost by that is not known.
@@ -90,12 +89,7 @@ impl RemoteMedium {
             preferred_block_bytes: if usable { preferred } else { 4096 },
             rotational: opened.flags.contains(TransmissionFlags::ROTATIONAL),
             hardware: opened.description.as_deref().and_then(hotbay_volume),
-            link: Arc::new(Link {
-                name: name.clone(),
-                connection,
-                abilities,
-                flush_failed: AtomicBool::new(false),
-            }),
+            link: Arc::new(Link { connection, abilities, flush_failed: AtomicBool::new(false) }),
             name,
             _hold: hold,
         })
@@ -174,11 +168,12 @@ impl Link {
     fn check_alive(&self) -> Result<()> {
         let life = self.connection.life();
         if let Some(end) = life.end() {
-            return Err(self.gone(&end.to_string()));
+            return Err(Error::new(ErrorKind::Gone, end.why));
         }
         match life.silent_for() {
             Some(silent) if silent > SILENCE_MAX => {
-                return Err(self.gone(&format!("the server is silent for {} s", silent.as_secs())));
+                let text = format!("the server is silent for {} s", silent.as_secs());
+                return Err(Error::new(ErrorKind::Gone, text));
             }
             Some(_) => {}
             None if life.unheard_for() > UNHEARD_MAX => {
@@ -188,10 +183,6 @@ impl Link {
             None => {}
         }
         Ok(())
-    }
-
-    fn gone(&self, why: &str) -> Error {
-        Error::new(ErrorKind::Gone, format!("{}: {why}", self.name))
     }
 }
 

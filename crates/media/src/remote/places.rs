@@ -2,9 +2,10 @@
 //!
 //! **A stale write must not land late.** A request that had no answer when its connection ended may be in the server's
 //! hands still. What the next connection brings must come after it, and no server says when it has let go of a dead
-//! client's requests. So a medium is opened again only once its server answers over a new connection, *and then* a
-//! while later: [`Ending`] by [`Ending`], see `pause`. The journal takes the writes meanwhile. A request that hangs on a
-//! connection that stands is no matter of this file: it has not ended, and its volume waits for that.
+//! client's requests. So a medium is opened again only once its server has answered a flush over a new connection, which
+//! waits for a disk that is stuck, *and then* a while later: [`Ending`] by [`Ending`], see `pause`. The journal takes the
+//! writes meanwhile. A request that hangs on a connection that stands is no matter of this file: it has not ended, and its
+//! volume waits for that.
 //!
 //! **A look is cheap.** Whether a server is there can only be known by asking it, and a volume wants to know four times a
 //! second. So it is told what the last look found, and looks are made beside, one at a time, ever less often as long
@@ -14,15 +15,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use hotbay_block::{Error, ErrorKind, Medium, Result};
+use hotbay_block::{Device as _, Error, ErrorKind, Medium, Request, Result};
 use hotbay_nbd::uri::NbdUri;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::RemoteMedium;
 use super::connection::Connection;
-use super::dial::{dial, is_there};
+use super::dial::{OPEN_DEADLINE, dial, is_there};
 use super::life::{Ending, Life};
 
 /// How long after a server answers again it counts as done with what it has of connections that it has closed itself.
@@ -99,7 +100,7 @@ impl Places {
         let connection = Connection::begin(dialled);
         let life = Arc::clone(connection.life());
         let medium = RemoteMedium::of(uri, &opened, connection, hold)?;
-        sleep(pause).await;
+        hold_back(&medium, pause).await?;
         let mut place = place.lock();
         place.last = Some(life);
         place.look = Look::fresh(true);
@@ -140,6 +141,20 @@ impl Places {
         };
         Arc::clone(places.entry(uri.clone()).or_insert_with(fresh))
     }
+}
+
+/// Waits until what earlier connections have left with the server counts as done.
+async fn hold_back(medium: &RemoteMedium, pause: Duration) -> Result<()> {
+    if pause.is_zero() {
+        return Ok(());
+    }
+    let flushed = timeout(OPEN_DEADLINE, medium.execute(Request::Flush).answer()).await;
+    flushed.unwrap_or_else(|_| {
+        let (name, wait) = (medium.name(), OPEN_DEADLINE.as_secs());
+        Err(Error::new(ErrorKind::Gone, format!("{name}: the server has not flushed in {wait} s")))
+    })?;
+    sleep(pause).await;
+    Ok(())
 }
 
 impl Place {

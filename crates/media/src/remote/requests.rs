@@ -228,8 +228,7 @@ impl Link {
     /// After a flush that failed nothing is brought to stable storage over this connection.
     fn check_stable(&self, durability: Durability) -> Result<()> {
         if durability == Durability::Stable && self.flush_failed.load(Ordering::SeqCst) {
-            let text = format!("an earlier flush of {} has failed", self.name);
-            return Err(Error::new(ErrorKind::PreviousFailure, text));
+            return Err(Error::new(ErrorKind::PreviousFailure, "an earlier flush has failed"));
         }
         Ok(())
     }
@@ -237,9 +236,9 @@ impl Link {
     async fn ask(&self, ask: Ask) -> Result<BytesMut> {
         let (command, offset, length) = (ask.command, ask.offset, ask.length);
         self.connection.ask(ask).await.map_err(|failure| match failure {
-            Failure::Ended(end) => self.gone(&end.to_string()),
+            Failure::Ended(end) => Error::new(ErrorKind::Gone, end.why),
             Failure::Refused(number) => {
-                let what = format!("{}: {command} {offset}+{length}", self.name);
+                let what = format!("the server refuses {command} {offset}+{length}");
                 Error::new(kind_of(number), what).caused_by(number)
             }
         })

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hotbay_block::{Checked, Durability, ErrorKind, Extent, Medium, Request, Result, conformance};
@@ -195,6 +196,38 @@ async fn the_server_is_told_when_nobody_uses_it_any_more() {
     drop(medium);
     under_way.answer().await.unwrap();
     server.left().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_stuck_is_not_opened_again() {
+    let server = TestServer::start(1 << 20, Manner::default());
+    server.hold();
+    let error = open(&server).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Gone);
+    assert!(error.to_string().contains("has not flushed in 10 s"), "{error}");
+}
+
+/// The server has a write when the connection ends, and carries it out when a newer one was long acknowledged, if
+/// that is let.
+#[tokio::test(start_paused = true)]
+async fn a_stale_write_never_lands_on_newer_data() {
+    let server = TestServer::start(1 << 20, Manner::default());
+    let (places, uri) = (Places::default(), server.uri("disk"));
+    let medium = places.open(&uri, "usb").await.unwrap();
+    server.hold();
+    let stale = tokio::spawn(medium.execute(write(0, 512, Durability::Deferred)).answer());
+    server.received(1).await;
+    server.hang_up_and_be_late(Duration::from_millis(900));
+    stale.await.unwrap().unwrap_err();
+    drop(medium);
+    let medium = places.open(&uri, "usb").await.unwrap();
+    let extent = Extent::between(0, 512);
+    let newer = Bytes::from(vec![8; 512]);
+    let request = Request::Write { extent, data: newer.clone(), durability: Durability::Stable };
+    medium.execute(request).answer().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let found = medium.execute(Request::read(extent)).answer().await.unwrap();
+    assert_eq!(found.into_payload().into_bytes(), newer);
 }
 
 #[tokio::test(start_paused = true)]

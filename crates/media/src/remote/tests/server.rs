@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use hotbay_block::{
@@ -55,6 +56,8 @@ struct Shared {
     received: watch::Sender<usize>,
     connections: AtomicUsize,
     leavings: watch::Sender<usize>,
+    /// What was received and is held.
+    late: Mutex<Vec<(RequestHeader, Bytes)>>,
     /// How many requests are carried out before one is refused.
     refuse: Mutex<Option<(usize, ErrorNumber)>>,
 }
@@ -71,6 +74,7 @@ impl TestServer {
             received: watch::Sender::new(0),
             connections: 0.into(),
             leavings: watch::Sender::new(0),
+            late: Mutex::default(),
             refuse: Mutex::new(None),
         });
         let directory = tempfile::tempdir().unwrap();
@@ -113,6 +117,20 @@ impl TestServer {
     pub(super) fn hang_up(&self) {
         self.shared.hang_ups.send_modify(|count| *count += 1);
         self.release();
+    }
+
+    /// Closes all connections, and carries out what they had asked for so much later.
+    pub(super) fn hang_up_and_be_late(&self, late: Duration) {
+        let held = std::mem::take(&mut *self.shared.late.lock());
+        assert!(!held.is_empty());
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            tokio::time::sleep(late).await;
+            for (header, data) in held {
+                answer(&shared, header, data, &mut BytesMut::new()).await;
+            }
+        });
+        self.hang_up();
     }
 
     /// Sends all clients what is no reply.
@@ -220,6 +238,9 @@ async fn talk(shared: &Shared, stream: &mut UnixStream, input: &mut BytesMut) ->
         if header.command == Command::Disconnect {
             shared.leavings.send_modify(|count| *count += 1);
             return None;
+        }
+        if *shared.held.borrow() {
+            shared.late.lock().push((header, data.clone()));
         }
         shared.received.send_modify(|count| *count += 1);
         shared.held.subscribe().wait_for(|held| !held).await.ok()?;
