@@ -99,6 +99,18 @@ async fn over_an_nbdkit_that_can_do_little() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_an_nbdkit_that_takes_whole_blocks() {
+    over("nbdkit", |image, socket| {
+        words(&format!(
+            "--foreground --unix {socket} --filter=blocksize-policy file {image} \
+             blocksize-minimum=4096 blocksize-preferred=4096 blocksize-maximum=1048576 \
+             blocksize-error-policy=error"
+        ))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_qemu_nbd() {
     over("qemu-nbd", |image, socket| {
         words(&format!(

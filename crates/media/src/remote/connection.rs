@@ -68,7 +68,7 @@ impl Connection {
     pub(super) fn begin(dialled: Dialled) -> Self {
         let (asks, asked) = mpsc::channel(IN_FLIGHT_MAX);
         let life = Arc::new(Life::new());
-        tokio::spawn(run(dialled.stream, dialled.received, asked, Arc::clone(&life)));
+        tokio::spawn(run(dialled, asked, Arc::clone(&life)));
         Self { asks, life }
     }
 
@@ -93,7 +93,7 @@ impl Connection {
         })))
     }
 
-    /// Asks for a byte and does not wait: the answer shows that the server lives.
+    /// Asks and does not wait: the answer shows that the server lives.
     pub(super) fn nudge(&self, ask: Ask) {
         // Where the queue is full the server has been asked already.
         let _ = self.asks.try_send((ask, oneshot::channel().0));
@@ -120,11 +120,11 @@ impl From<io::Error> for Stop {
 }
 
 async fn run(
-    stream: Box<dyn Stream>,
-    received: BytesMut,
+    dialled: Dialled,
     asked: mpsc::Receiver<(Ask, oneshot::Sender<Answer>)>,
     life: Arc<Life>,
 ) {
+    let Dialled { stream, is_near, received, .. } = dialled;
     let (mut reader, mut writer) = tokio::io::split(stream);
     let stop = {
         let sender = send_all(&mut writer, asked, &life);
@@ -144,7 +144,8 @@ async fn run(
             let _ = timeout(CLOSE_WAIT, say_goodbye(writer, reader)).await;
         }
         Stop::Closed => {
-            life.finish(Ending::Closed, "the server closed the connection".to_owned());
+            let how = if is_near { Ending::Closed } else { Ending::Broken };
+            life.finish(how, "the server closed the connection".to_owned());
         }
         Stop::Broken(why) => life.finish(Ending::Broken, why),
     }

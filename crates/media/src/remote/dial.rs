@@ -39,6 +39,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 /// A connection on which the transmission phase has begun.
 pub(super) struct Dialled {
     pub(super) stream: Box<dyn Stream>,
+    /// Nothing is between the two but this machine's kernel.
+    pub(super) is_near: bool,
     pub(super) opened: Opened,
     /// What came behind the negotiation.
     pub(super) received: BytesMut,
@@ -70,7 +72,10 @@ async fn open(uri: &NbdUri) -> Result<Dialled> {
     let mut stream = connect(uri).await?;
     let negotiated = negotiate(&mut stream, Goal::Open(uri.export.clone())).await;
     match negotiated {
-        Ok((Step::Opened(opened), received)) => Ok(Dialled { stream, opened, received }),
+        Ok((Step::Opened(opened), received)) => {
+            let is_near = matches!(uri.server, ServerPlace::Unix(_));
+            Ok(Dialled { stream, is_near, opened, received })
+        }
         Ok(_) => Err(Error::new(ErrorKind::Medium, format!("{uri}: the server lost step"))),
         Err(NotOpened::Io(error)) => {
             Err(Error::new(ErrorKind::Gone, format!("{uri}: the server hung up")).caused_by(error))

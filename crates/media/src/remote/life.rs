@@ -17,9 +17,10 @@ pub(super) const IN_FLIGHT_MAX: usize = 128;
 pub(super) enum Ending {
     /// Nobody wanted anything of it any more.
     LetGo,
-    /// The server closed it, or died.
+    /// The server on this machine closed it, or died.
     Closed,
-    /// It broke on the way, or the server lost step: what the server does with it is not known.
+    /// It broke, and not by the server, as far as can be told: a tunnel or a router closes connections too. Or the
+    /// server lost step. What the server does with it is not known.
     Broken,
 }
 

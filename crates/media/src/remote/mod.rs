@@ -8,7 +8,8 @@
 //! | server | what is done |
 //! |---|---|
 //! | no FLUSH | refused at the bay: nothing on it could ever be called durable |
-//! | read-only, or blocks larger than a byte | refused at the bay |
+//! | read-only | refused at the bay |
+//! | whole blocks alone | the edges of other changes are read and written back (`blocks`) |
 //! | no FUA | the change, then FLUSH |
 //! | no WRITE_ZEROES | zeroes are written |
 //! | no TRIM, no CACHE | done at once: neither promises anything |
@@ -18,6 +19,7 @@
 //! stay under way, and [`Medium::presence`] says that the medium is gone. Who is above leaves it, and opens
 //! no other as long as those requests have not ended.
 
+mod blocks;
 mod connection;
 mod dial;
 mod in_flight;
@@ -38,6 +40,7 @@ use hotbay_nbd::client::Opened;
 use hotbay_nbd::uri::NbdUri;
 use hotbay_nbd::{Command, TransmissionFlags};
 
+use self::blocks::Blocks;
 use self::connection::{Ask, Connection};
 use self::requests::Abilities;
 use crate::{IDENTIFYING_BYTES, content_ids};
@@ -67,6 +70,7 @@ pub struct RemoteMedium {
 struct Link {
     connection: Connection,
     abilities: Abilities,
+    blocks: Blocks,
     /// A flush has failed; what the server has lost by that is not known.
     flush_failed: AtomicBool,
 }
@@ -83,13 +87,19 @@ impl RemoteMedium {
             Error::new(ErrorKind::Medium, format!("{name} cannot be a medium: {why}"))
         })?;
         let preferred = opened.block_sizes.map_or(4096, |sizes| sizes.preferred);
-        let usable = preferred.is_power_of_two() && (512..=1 << 20).contains(&preferred);
+        let least = abilities.block_bytes.max(512);
+        let usable = preferred.is_power_of_two() && (least..=1 << 20).contains(&preferred);
         Ok(Self {
             size_bytes: opened.size_bytes,
-            preferred_block_bytes: if usable { preferred } else { 4096 },
+            preferred_block_bytes: if usable { preferred } else { least.max(4096) },
             rotational: opened.flags.contains(TransmissionFlags::ROTATIONAL),
             hardware: opened.description.as_deref().and_then(hotbay_volume),
-            link: Arc::new(Link { connection, abilities, flush_failed: AtomicBool::new(false) }),
+            link: Arc::new(Link {
+                connection,
+                abilities,
+                blocks: Blocks::of(abilities.block_bytes),
+                flush_failed: AtomicBool::new(false),
+            }),
             name,
             _hold: hold,
         })
@@ -164,7 +174,7 @@ impl Medium for RemoteMedium {
 }
 
 impl Link {
-    /// Whether the connection stands and the server is heard; asks it for a byte where it was not heard lately.
+    /// Whether the connection stands and the server is heard; asks it for a block where it was not heard lately.
     fn check_alive(&self) -> Result<()> {
         let life = self.connection.life();
         if let Some(end) = life.end() {
@@ -177,8 +187,8 @@ impl Link {
             }
             Some(_) => {}
             None if life.unheard_for() > UNHEARD_MAX => {
-                let byte = Extent::between(0, 1);
-                self.connection.nudge(Ask::about(Command::Read, byte));
+                let block = Extent::between(0, self.blocks.bytes());
+                self.connection.nudge(Ask::about(Command::Read, block));
             }
             None => {}
         }

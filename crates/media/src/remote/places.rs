@@ -26,10 +26,11 @@ use super::connection::Connection;
 use super::dial::{OPEN_DEADLINE, dial, is_there};
 use super::life::{Ending, Life};
 
-/// How long after a server answers again it counts as done with what it has of connections that it has closed itself.
+/// How long after a server answers again it counts as done with what it has of connections that it is known to have
+/// closed itself.
 pub(super) const PAUSE_CLOSED: Duration = Duration::from_secs(1);
 
-/// The same for connections that broke on the way.
+/// The same for any other that ended.
 pub(super) const PAUSE_BROKEN: Duration = Duration::from_secs(5);
 
 /// The same for those of an earlier daemon, of which nothing is known.

@@ -16,8 +16,9 @@ use super::connection::{Ask, Failure};
 /// What a server takes that names no sizes.
 const UNNAMED_MAXIMUM: u32 = 32 << 20;
 
-/// The least that a server must take at a time.
+/// The least that a server must take at a time, and the largest block that it may insist on.
 const LEAST_MAXIMUM: u32 = 4096;
+const BLOCK_BYTES_MAX: u32 = 64 << 10;
 
 /// The most bytes that one request without a payload is about, so that no request takes for ever.
 const RANGE_BYTES_MAX: u64 = 128 << 20;
@@ -34,6 +35,8 @@ pub(super) struct Abilities {
     flags: TransmissionFlags,
     /// The longest payload in bytes.
     payload_bytes: u64,
+    /// What offsets and lengths are to be multiples of: a power of two.
+    pub(super) block_bytes: u32,
 }
 
 impl Abilities {
@@ -51,15 +54,21 @@ impl Abilities {
         }
         let unnamed = BlockSizes { minimum: 1, preferred: 4096, maximum: UNNAMED_MAXIMUM };
         let BlockSizes { minimum, maximum, .. } = opened.block_sizes.unwrap_or(unnamed);
-        if minimum > 1 {
+        let block_bytes = minimum.max(1);
+        if !block_bytes.is_power_of_two() || block_bytes > BLOCK_BYTES_MAX {
             return Err(format!("the server takes only whole blocks of {minimum} bytes"));
         }
-        if maximum < LEAST_MAXIMUM {
+        if !opened.size_bytes.is_multiple_of(block_bytes.into()) {
+            let size = opened.size_bytes;
+            return Err(format!("its {size} bytes are not whole blocks of {block_bytes} bytes"));
+        }
+        if maximum < LEAST_MAXIMUM.max(block_bytes) {
             return Err(format!("the server takes at most {maximum} bytes at a time"));
         }
         // Pieces that begin with a page are kinder to whatever is below.
-        let payload_bytes = u64::from(maximum.min(PAYLOAD_BYTES_MAX)) / 4096 * 4096;
-        Ok(Self { flags, payload_bytes })
+        let step = LEAST_MAXIMUM.max(block_bytes);
+        let payload_bytes = (maximum.min(PAYLOAD_BYTES_MAX) / step * step).into();
+        Ok(Self { flags, payload_bytes, block_bytes })
     }
 
     const fn can(self, flag: TransmissionFlags) -> bool {
@@ -90,24 +99,12 @@ impl Ask {
 
 impl Link {
     pub(super) async fn read(self: Arc<Self>, extent: Extent, buffer: BytesMut) -> Result<Reply> {
-        let ask = |extent, into| Ask { into, ..Ask::about(Command::Read, extent) };
-        if extent.length() <= self.abilities.payload_bytes {
-            let bytes = self.ask(ask(extent, buffer)).await?;
-            return Ok(Reply::Data(bytes.freeze().into()));
+        if self.blocks.are_whole(extent) {
+            return self.get(extent, buffer).await.map(Reply::Data);
         }
-        let pieces = extent.pieces(self.abilities.payload_bytes);
-        let mut parts = stream::iter(pieces.map(|piece| self.ask(ask(piece, BytesMut::new()))))
-            .buffered(PIECES_AT_ONCE);
-        let mut whole = Ok(Payload::default());
-        // Each is driven to its end, also behind one that failed.
-        while let Some(part) = parts.next().await {
-            match (&mut whole, part) {
-                (Ok(payload), Ok(bytes)) => payload.push(bytes.freeze()),
-                (Ok(_), Err(error)) => whole = Err(error),
-                (Err(_), _) => {}
-            }
-        }
-        whole.map(Reply::Data)
+        let around = self.blocks.around(extent);
+        let bytes = self.get(around, buffer).await?.into_bytes();
+        Ok(Reply::Data(bytes.slice(around.range_of(extent)).into()))
     }
 
     pub(super) async fn write(
@@ -118,15 +115,14 @@ impl Link {
     ) -> Result<Reply> {
         self.check_stable(durability)?;
         let flags = self.abilities.stable(durability);
-        let ask = |piece: Extent| {
-            let data = data.slice(extent.range_of(piece));
-            Ask { flags, data, ..Ask::about(Command::Write, piece) }
-        };
-        if extent.length() <= self.abilities.payload_bytes {
-            let answer = self.ask(ask(extent)).await.map(drop);
-            return self.settle(answer, flags, durability).await;
-        }
-        self.change(extent, self.abilities.payload_bytes, flags, durability, ask).await
+        let turn = self.blocks.turn(extent).await;
+        let parts = self.blocks.parts(extent);
+        let part = |part| data.slice(extent.range_of(part));
+        let mut answer = self.patch(parts.head, &part(parts.head), flags).await;
+        answer = answer.and(self.put(parts.whole, part(parts.whole), flags).await);
+        answer = answer.and(self.patch(parts.tail, &part(parts.tail), flags).await);
+        drop(turn);
+        self.settle(answer, flags, durability).await
     }
 
     pub(super) async fn zero(
@@ -137,17 +133,14 @@ impl Link {
     ) -> Result<Reply> {
         self.check_stable(durability)?;
         let flags = self.abilities.stable(durability);
-        if !self.abilities.can(TransmissionFlags::SEND_WRITE_ZEROES) {
-            let step = self.abilities.payload_bytes.min(ZEROES.len() as u64);
-            let ask = |piece: Extent| {
-                let data = Bytes::from_static(&ZEROES[..piece.len_in_memory()]);
-                Ask { flags, data, ..Ask::about(Command::Write, piece) }
-            };
-            return self.change(extent, step, flags, durability, ask).await;
-        }
-        let flags = flags.with_if(hole == Hole::Forbidden, CommandFlags::NO_HOLE);
-        let ask = |piece| Ask { flags, ..Ask::about(Command::WriteZeroes, piece) };
-        self.change(extent, RANGE_BYTES_MAX, flags, durability, ask).await
+        let turn = self.blocks.turn(extent).await;
+        let parts = self.blocks.parts(extent);
+        let zeroes = |part: Extent| &ZEROES[..part.len_in_memory()];
+        let mut answer = self.patch(parts.head, zeroes(parts.head), flags).await;
+        answer = answer.and(self.wipe(parts.whole, hole, flags).await);
+        answer = answer.and(self.patch(parts.tail, zeroes(parts.tail), flags).await);
+        drop(turn);
+        self.settle(answer, flags, durability).await
     }
 
     pub(super) async fn trim(
@@ -156,17 +149,22 @@ impl Link {
         durability: Durability,
     ) -> Result<Reply> {
         self.check_stable(durability)?;
-        if !self.abilities.can(TransmissionFlags::SEND_TRIM) {
+        // Of a block in part nothing can be let go.
+        let whole = self.blocks.parts(extent).whole;
+        if !self.abilities.can(TransmissionFlags::SEND_TRIM) || whole.is_empty() {
             return Ok(Reply::Done);
         }
         let flags = self.abilities.stable(durability);
+        let turn = self.blocks.turn(whole).await;
         let ask = |piece| Ask { flags, ..Ask::about(Command::Trim, piece) };
-        self.change(extent, RANGE_BYTES_MAX, flags, durability, ask).await
+        let answer = self.in_pieces(whole, RANGE_BYTES_MAX, ask).await;
+        drop(turn);
+        self.settle(answer, flags, durability).await
     }
 
     pub(super) async fn cache(self: Arc<Self>, extent: Extent) -> Result<Reply> {
         if self.abilities.can(TransmissionFlags::SEND_CACHE) {
-            for piece in extent.pieces(RANGE_BYTES_MAX) {
+            for piece in self.blocks.around(extent).pieces(RANGE_BYTES_MAX) {
                 // A hint always succeeds, unless there is nobody to be told.
                 match self.ask(Ask::about(Command::Cache, piece)).await {
                     Err(error) if error.kind() == ErrorKind::Gone => return Err(error),
@@ -183,20 +181,79 @@ impl Link {
         self.latch(answer)
     }
 
-    /// Carries out a change in pieces, each driven to its end.
-    async fn change(
+    /// Reads whole blocks.
+    async fn get(&self, extent: Extent, buffer: BytesMut) -> Result<Payload> {
+        let ask = |extent, into| Ask { into, ..Ask::about(Command::Read, extent) };
+        if extent.length() <= self.abilities.payload_bytes {
+            return Ok(self.ask(ask(extent, buffer)).await?.freeze().into());
+        }
+        let pieces = extent.pieces(self.abilities.payload_bytes);
+        let mut parts = stream::iter(pieces.map(|piece| self.ask(ask(piece, BytesMut::new()))))
+            .buffered(PIECES_AT_ONCE);
+        let mut whole = Ok(Payload::default());
+        // Each is driven to its end, also behind one that failed.
+        while let Some(part) = parts.next().await {
+            match (&mut whole, part) {
+                (Ok(payload), Ok(bytes)) => payload.push(bytes.freeze()),
+                (Ok(_), Err(error)) => whole = Err(error),
+                (Err(_), _) => {}
+            }
+        }
+        whole
+    }
+
+    /// Writes whole blocks, or nothing.
+    async fn put(&self, extent: Extent, data: Bytes, flags: CommandFlags) -> Result<()> {
+        if extent.is_empty() {
+            return Ok(());
+        }
+        let ask = |piece: Extent| {
+            let data = data.slice(extent.range_of(piece));
+            Ask { flags, data, ..Ask::about(Command::Write, piece) }
+        };
+        match extent.length() <= self.abilities.payload_bytes {
+            true => self.ask(ask(extent)).await.map(drop),
+            false => self.in_pieces(extent, self.abilities.payload_bytes, ask).await,
+        }
+    }
+
+    /// Zeroes whole blocks, or nothing.
+    async fn wipe(&self, extent: Extent, hole: Hole, flags: CommandFlags) -> Result<()> {
+        if self.abilities.can(TransmissionFlags::SEND_WRITE_ZEROES) {
+            let flags = flags.with_if(hole == Hole::Forbidden, CommandFlags::NO_HOLE);
+            let ask = |piece| Ask { flags, ..Ask::about(Command::WriteZeroes, piece) };
+            return self.in_pieces(extent, RANGE_BYTES_MAX, ask).await;
+        }
+        let step = self.abilities.payload_bytes.min(ZEROES.len() as u64);
+        let ask = |piece: Extent| {
+            let data = Bytes::from_static(&ZEROES[..piece.len_in_memory()]);
+            Ask { flags, data, ..Ask::about(Command::Write, piece) }
+        };
+        self.in_pieces(extent, step, ask).await
+    }
+
+    /// Changes a block in part, or nothing. For who is alone with the medium.
+    async fn patch(&self, edge: Extent, data: &[u8], flags: CommandFlags) -> Result<()> {
+        if edge.is_empty() {
+            return Ok(());
+        }
+        let block = self.blocks.around(edge);
+        let mut bytes = self.ask(Ask::about(Command::Read, block)).await?;
+        bytes[block.range_of(edge)].copy_from_slice(data);
+        self.put(block, bytes.freeze(), flags).await
+    }
+
+    /// Makes a change in pieces, each driven to its end.
+    async fn in_pieces(
         &self,
         extent: Extent,
         step: u64,
-        flags: CommandFlags,
-        durability: Durability,
         ask: impl Fn(Extent) -> Ask,
-    ) -> Result<Reply> {
-        let answers = stream::iter(extent.pieces(step).map(|piece| self.ask(ask(piece))))
+    ) -> Result<()> {
+        stream::iter(extent.pieces(step).map(|piece| self.ask(ask(piece))))
             .buffer_unordered(PIECES_AT_ONCE)
-            .fold(Ok(()), |all: Result<()>, answer| async move { all.and(answer.map(drop)) });
-        let answer = answers.await;
-        self.settle(answer, flags, durability).await
+            .fold(Ok(()), |all: Result<()>, answer| async move { all.and(answer.map(drop)) })
+            .await
     }
 
     /// Makes a change stable that has to be, where the server was not told so with the change itself.

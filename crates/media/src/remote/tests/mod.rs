@@ -35,7 +35,14 @@ async fn it_is_a_device_whatever_the_server_can_do() {
         block_sizes: BlockSizes { minimum: 1, preferred: 4096, maximum: 70_000 },
         ..Manner::default()
     };
-    for manner in [able, unable] {
+    let coarse = Manner {
+        flags: unable.flags,
+        block_sizes: BlockSizes { minimum: 4096, preferred: 4096, maximum: 8192 },
+        ..Manner::default()
+    };
+    let sectors = BlockSizes { minimum: 512, preferred: 4096, maximum: 1 << 20 };
+    let sectors = Manner { block_sizes: sectors, ..Manner::default() };
+    for manner in [able, unable, coarse, sectors] {
         let server = TestServer::start(6 << 20, manner);
         conformance::check(&Checked::new(open(&server).await.unwrap())).await;
     }
@@ -43,11 +50,13 @@ async fn it_is_a_device_whatever_the_server_can_do() {
 
 #[tokio::test]
 async fn an_export_that_cannot_be_a_medium_is_refused_with_the_reason() {
-    let blocks = BlockSizes { minimum: 512, preferred: 4096, maximum: 1 << 20 };
+    let blocks = BlockSizes { minimum: 1000, preferred: 4096, maximum: 1 << 20 };
+    let large = BlockSizes { minimum: 8192, preferred: 8192, maximum: 4096 };
     let tiny = BlockSizes { minimum: 1, preferred: 512, maximum: 512 };
     for (manner, says) in [
         (without(TransmissionFlags::SEND_FLUSH), "no flush"),
-        (Manner { block_sizes: blocks, ..Manner::default() }, "whole blocks of 512 bytes"),
+        (Manner { block_sizes: blocks, ..Manner::default() }, "whole blocks of 1000 bytes"),
+        (Manner { block_sizes: large, ..Manner::default() }, "at most 4096 bytes"),
         (Manner { block_sizes: tiny, ..Manner::default() }, "at most 512 bytes"),
         (
             Manner {

@@ -12,6 +12,10 @@ use super::super::dial::Dialled;
 use super::super::life::Ending;
 
 fn connection(received: &[u8]) -> (Connection, DuplexStream) {
+    connection_to(false, received)
+}
+
+fn connection_to(is_near: bool, received: &[u8]) -> (Connection, DuplexStream) {
     let (near, far) = tokio::io::duplex(1 << 16);
     let opened = Opened {
         size_bytes: 1 << 20,
@@ -21,7 +25,7 @@ fn connection(received: &[u8]) -> (Connection, DuplexStream) {
         block_sizes: None,
     };
     let received = BytesMut::from(received);
-    (Connection::begin(Dialled { stream: Box::new(near), opened, received }), far)
+    (Connection::begin(Dialled { stream: Box::new(near), is_near, opened, received }), far)
 }
 
 fn read(length: u64) -> Ask {
@@ -83,6 +87,16 @@ async fn an_answer_that_was_not_asked_for_ends_the_connection() {
         let Err(Failure::Ended(end)) = connection.ask(read(3)).await else { panic!("it goes on") };
         assert_eq!(end.how, Ending::Broken);
         assert!(end.why.contains("what was not asked"), "{}", end.why);
+    }
+}
+
+#[tokio::test]
+async fn only_of_a_server_on_this_machine_is_it_known_that_it_closed_the_connection() {
+    for (is_near, how) in [(true, Ending::Closed), (false, Ending::Broken)] {
+        let (connection, far) = connection_to(is_near, &[]);
+        drop(far);
+        let Err(Failure::Ended(end)) = connection.ask(read(3)).await else { panic!("it goes on") };
+        assert_eq!(end.how, how);
     }
 }
 

@@ -295,6 +295,11 @@ fn request(shared: &Shared, header: RequestHeader, data: Bytes) -> Request {
         offers(TransmissionFlags::SEND_FUA);
     }
     let extent = Extent::new(offset, length.into()).unwrap();
+    let block = u64::from(shared.manner.block_sizes.minimum);
+    assert!(
+        offset.is_multiple_of(block) && extent.end().is_multiple_of(block),
+        "{command} {extent}"
+    );
     match command {
         Command::Read => {
             assert!(length <= shared.manner.block_sizes.maximum);
