@@ -40,10 +40,6 @@ impl Blocks {
         Self { bytes: bytes.into(), changes: RwLock::new(()) }
     }
 
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     const fn down(&self, place: u64) -> u64 {
         place & !(self.bytes - 1)
     }
@@ -103,7 +99,7 @@ mod tests {
             prop_assert!(blocks.are_whole(whole) || whole.is_empty());
             for edge in [head, tail] {
                 let touched = if edge.is_empty() { 0 } else { blocks.around(edge).length() };
-                prop_assert!(edge.length() < blocks.bytes() && touched <= blocks.bytes());
+                prop_assert!(edge.length() < blocks.bytes && touched <= blocks.bytes);
             }
             prop_assert!(blocks.around(extent).contains(extent));
             prop_assert!(blocks.are_whole(blocks.around(extent)));

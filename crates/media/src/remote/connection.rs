@@ -92,12 +92,6 @@ impl Connection {
             doubtful_changes: 0,
         })))
     }
-
-    /// Asks and does not wait: the answer shows that the server lives.
-    pub(super) fn nudge(&self, ask: Ask) {
-        // Where the queue is full the server has been asked already.
-        let _ = self.asks.try_send((ask, oneshot::channel().0));
-    }
 }
 
 /// Why no more is to be sent or received.
@@ -225,7 +219,6 @@ async fn receive_one(
         if reader.read_buf(received).await? == 0 {
             return Err(Stop::Closed);
         }
-        life.heard();
     }
     let reply = SimpleReply::decode(received)
         .map_err(|error| Stop::Broken(format!("the server lost step: {error}")))?
@@ -236,7 +229,7 @@ async fn receive_one(
     })?;
     let answer = match reply.result {
         Ok(()) => {
-            take_bytes(reader, received, &mut flight, life).await?;
+            take_bytes(reader, received, &mut flight).await?;
             Ok(flight.into)
         }
         Err(error) => Err(error),
@@ -251,7 +244,6 @@ async fn take_bytes(
     reader: &mut ReadHalf<Box<dyn Stream>>,
     received: &mut BytesMut,
     flight: &mut Flight,
-    life: &Life,
 ) -> Result<(), Stop> {
     let into = &mut flight.into;
     into.clear();
@@ -264,7 +256,6 @@ async fn take_bytes(
         if reader.read_buf(&mut (&mut *into).limit(missing)).await? == 0 {
             return Err(Stop::Closed);
         }
-        life.heard();
     }
     Ok(())
 }

@@ -1,11 +1,8 @@
 //! What is known of a connection, from its first request to beyond its end.
 
-use std::time::Duration;
-
 use hotbay_nbd::Cookie;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use super::in_flight::{Flight, InFlight};
 
@@ -44,14 +41,12 @@ pub(super) struct Life {
 #[derive(Debug)]
 struct Book {
     in_flight: InFlight,
-    /// When the server was last heard, or the first request without an answer was made.
-    heard: Instant,
     end: Option<End>,
 }
 
 impl Life {
     pub(super) fn new() -> Self {
-        let book = Book { in_flight: InFlight::default(), heard: Instant::now(), end: None };
+        let book = Book { in_flight: InFlight::default(), end: None };
         Self { book: Mutex::new(book), answered: Notify::new() }
     }
 
@@ -63,9 +58,6 @@ impl Life {
     ) {
         let mut book = self.book.lock();
         for (flight, request) in requests {
-            if book.in_flight.count() == 0 {
-                book.heard = Instant::now();
-            }
             let cookie = book.in_flight.add(flight);
             send(cookie, request);
         }
@@ -80,11 +72,6 @@ impl Life {
         flight
     }
 
-    /// Notes that the server was heard.
-    pub(super) fn heard(&self) {
-        self.book.lock().heard = Instant::now();
-    }
-
     /// How many requests more may be sent.
     pub(super) fn room(&self) -> usize {
         IN_FLIGHT_MAX.saturating_sub(self.book.lock().in_flight.count())
@@ -93,17 +80,6 @@ impl Life {
     /// Whether every request has its answer.
     pub(super) fn is_idle(&self) -> bool {
         self.book.lock().in_flight.count() == 0
-    }
-
-    /// For how long the server has been silent though it was asked something; `None` where it was not.
-    pub(super) fn silent_for(&self) -> Option<Duration> {
-        let book = self.book.lock();
-        (book.in_flight.count() > 0).then(|| book.heard.elapsed())
-    }
-
-    /// For how long the server was not heard, asked or not.
-    pub(super) fn unheard_for(&self) -> Duration {
-        self.book.lock().heard.elapsed()
     }
 
     /// Ends it: who waits for an answer learns that there will be none.

@@ -15,9 +15,9 @@
 //! | no TRIM, no CACHE | done at once: neither promises anything |
 //! | requests above its maximum | made in pieces |
 //!
-//! A server that is silent is not gone for those who wait: what it was asked may still happen. So their requests
-//! stay under way, and [`Medium::presence`] says that the medium is gone. Who is above leaves it, and opens
-//! no other as long as those requests have not ended.
+//! A server that is silent is not gone: what it was asked may still happen, so its requests stay under way. How long one
+//! may take is for those above to say; they leave the medium then, and open it anew only when those requests have ended.
+//! A peer that vanished ends its connection by itself (`dial`).
 
 mod blocks;
 mod connection;
@@ -30,28 +30,21 @@ mod requests;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use hotbay_block::{
     BoxFuture, Device, DeviceInfo, Error, ErrorKind, Execution, Extent, Identity, Medium, Request,
     Result,
 };
+use hotbay_nbd::TransmissionFlags;
 use hotbay_nbd::client::Opened;
 use hotbay_nbd::uri::NbdUri;
-use hotbay_nbd::{Command, TransmissionFlags};
 
 use self::blocks::Blocks;
-use self::connection::{Ask, Connection};
+use self::connection::Connection;
 use self::requests::Abilities;
 use crate::{IDENTIFYING_BYTES, content_ids};
 
 pub(crate) use self::places::Places;
-
-/// How long a server may be silent though it was asked something before the medium counts as gone.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
-
-/// How long a server may be unheard before it is asked for a byte.
-const UNHEARD_MAX: Duration = Duration::from_secs(5);
 
 /// An export of another server, for one volume alone.
 #[derive(Debug)]
@@ -165,34 +158,13 @@ impl Medium for RemoteMedium {
     }
 
     fn presence(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(std::future::ready(self.link.check_alive()))
+        let gone = |end: life::End| Error::new(ErrorKind::Gone, end.why);
+        let end = self.link.connection.life().end();
+        Box::pin(std::future::ready(end.map_or(Ok(()), |end| Err(gone(end)))))
     }
 
     fn identify(&self) -> BoxFuture<'_, Result<Identity>> {
         Box::pin(self.identity())
-    }
-}
-
-impl Link {
-    /// Whether the connection stands and the server is heard; asks it for a block where it was not heard lately.
-    fn check_alive(&self) -> Result<()> {
-        let life = self.connection.life();
-        if let Some(end) = life.end() {
-            return Err(Error::new(ErrorKind::Gone, end.why));
-        }
-        match life.silent_for() {
-            Some(silent) if silent > SILENCE_MAX => {
-                let text = format!("the server is silent for {} s", silent.as_secs());
-                return Err(Error::new(ErrorKind::Gone, text));
-            }
-            Some(_) => {}
-            None if life.unheard_for() > UNHEARD_MAX => {
-                let block = Extent::between(0, self.blocks.bytes());
-                self.connection.nudge(Ask::about(Command::Read, block));
-            }
-            None => {}
-        }
-        Ok(())
     }
 }
 

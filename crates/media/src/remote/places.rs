@@ -40,6 +40,9 @@ pub(super) const PAUSE_FIRST: Duration = Duration::from_millis(300);
 const LOOK_PAUSE_FIRST: Duration = Duration::from_millis(250);
 const LOOK_PAUSE_LAST: Duration = Duration::from_secs(8);
 
+/// From how many places on those are forgotten that were never opened.
+const REMEMBERED: usize = 256;
+
 /// All remote media that were asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Places(Mutex<HashMap<NbdUri, Arc<Mutex<Place>>>>);
@@ -136,6 +139,10 @@ impl Places {
 
     fn place(&self, uri: &NbdUri) -> Arc<Mutex<Place>> {
         let mut places = self.0.lock();
+        // What was never opened is not worth remembering.
+        if places.len() >= REMEMBERED {
+            places.retain(|_, place| Arc::strong_count(place) > 1 || place.lock().last.is_some());
+        }
         let fresh = || {
             let look = Look { next: Instant::now(), ..Look::fresh(true) };
             Arc::new(Mutex::new(Place { holder: Weak::new(), last: None, look }))

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use self::server::{Manner, TestServer};
 use super::places::Places;
-use super::{SILENCE_MAX, UNHEARD_MAX};
 
 mod looks;
 mod replies;
@@ -161,40 +160,19 @@ async fn when_the_connection_ends_all_under_way_is_gone() {
     assert_eq!(later.kind(), ErrorKind::Gone);
 }
 
+/// Closing its connection would prove nothing, and end the waiting for what may still land.
 #[tokio::test(start_paused = true)]
-async fn a_silent_server_is_not_there_but_what_it_was_asked_stays_under_way() {
+async fn what_a_silent_server_was_asked_stays_under_way() {
     let server = TestServer::start(1 << 20, Manner::default());
     let medium = open(&server).await.unwrap();
     server.hold();
     let mut request = tokio::spawn(medium.execute(write(0, 512, Durability::Deferred)).answer());
     server.received(1).await;
-    medium.presence().await.unwrap();
-    tokio::time::sleep(SILENCE_MAX * 2).await;
-    let error = medium.presence().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Gone);
-    assert!(error.to_string().contains("silent for 60 s"), "{error}");
+    tokio::time::sleep(Duration::from_secs(86_400)).await;
     assert!(futures_util::poll!(&mut request).is_pending());
+    medium.presence().await.unwrap();
     server.release();
     request.await.unwrap().unwrap();
-    medium.presence().await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_server_that_is_asked_nothing_is_asked_for_a_byte() {
-    let server = TestServer::start(1 << 20, Manner::default());
-    let medium = open(&server).await.unwrap();
-    let before = server.requests();
-    for _ in 0..3 {
-        tokio::time::sleep(UNHEARD_MAX * 2).await;
-        medium.presence().await.unwrap();
-    }
-    tokio::time::sleep(UNHEARD_MAX / 2).await;
-    assert_eq!(server.requests() - before, 3);
-    server.hold();
-    tokio::time::sleep(UNHEARD_MAX * 2).await;
-    medium.presence().await.unwrap();
-    tokio::time::sleep(SILENCE_MAX * 2).await;
-    assert_eq!(medium.presence().await.unwrap_err().kind(), ErrorKind::Gone);
 }
 
 #[tokio::test]

@@ -109,10 +109,6 @@ impl TestServer {
         self.shared.received.subscribe().wait_for(|received| *received >= count).await.unwrap();
     }
 
-    pub(super) fn requests(&self) -> usize {
-        *self.shared.received.borrow()
-    }
-
     /// Closes all connections, and holds nothing any more.
     pub(super) fn hang_up(&self) {
         self.shared.hang_ups.send_modify(|count| *count += 1);
