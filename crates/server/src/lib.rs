@@ -4,7 +4,7 @@
 //! [`Exports`], the protocol from `hotbay-nbd`, and gives each request to a `hotbay_block::Device`.
 //!
 //! * [`Server`]: binds addresses, accepts connections, stops in order.
-//! * [`Sessions`]: who is connected to what, for a status.
+//! * [`Sessions`]: who is connected to what, and what they asked for, for a status and for metrics.
 //! * `session`: the one loop between a socket and a device; start at its design note.
 //! * [`client`]: an NBD client of the same make, for tests and demonstrations.
 
@@ -21,6 +21,7 @@ mod server;
 mod session;
 mod sessions;
 mod socket_file;
+mod traffic;
 
 pub use address::{ListenAddress, ParseAddressError};
 pub use error::BindError;
@@ -29,3 +30,4 @@ pub use hotbay_nbd::ExportDescription;
 pub use limits::Limits;
 pub use server::Server;
 pub use sessions::Sessions;
+pub use traffic::{ERRORS, Operation, OperationTraffic, Traffic, latency_bounds};

@@ -206,11 +206,13 @@ async fn converse(
     stopping: watch::Receiver<()>,
 ) -> End {
     let export = chosen.export.name;
-    let _entered = context.sessions.enter(&export);
+    let entered = context.sessions.enter(&export);
     tracing::info!(export, "a session begins");
     let spin = session::Spin::new(context.floor.clone());
     let stopped = stopped(stopping);
-    let end = session::serve(stream, received, chosen.opened, &context.limits, spin, stopped).await;
+    let tally = session::Tally::new(entered.counters());
+    let limits = &context.limits;
+    let end = session::serve(stream, received, chosen.opened, limits, spin, tally, stopped).await;
     match &end {
         End::Disconnected | End::Exchanged | End::Stopped => {
             tracing::info!(export, reason = %end, "a session ends");

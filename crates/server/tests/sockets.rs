@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hotbay_nbd::{ErrorNumber, TransmissionFlags};
 use hotbay_server::client::{Client, ClientError, Durability, list};
-use hotbay_server::{BindError, Limits, ListenAddress, Server};
+use hotbay_server::{BindError, ERRORS, Limits, ListenAddress, Operation, Server};
 use support::{Gated, Named, Running};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
@@ -50,6 +50,36 @@ async fn it_serves_unix_and_tcp_at_once() {
             list(address).await.unwrap().into_iter().map(|export| export.name).collect();
         assert_eq!(names, ["disk", "fixed"]);
     }
+    server.stop().await;
+}
+
+/// Requests, bytes and errors by operation, as [`exercise`] makes them.
+#[tokio::test]
+async fn what_was_asked_for_is_counted_also_after_the_session() {
+    let server = Running::start(&[tcp()], Named::two(), Limits::default()).await;
+    let sessions = server.sessions.clone();
+    let client = Client::connect(&server.addresses[0], "disk").await.unwrap();
+    exercise(&client).await;
+    let traffic = sessions.traffic_of("disk");
+    let counts = |operation| {
+        let of = traffic.of(operation);
+        (of.requests(), of.bytes, of.errors.iter().sum::<u64>())
+    };
+    assert_eq!(counts(Operation::Read), (3, 154_096, 0));
+    assert_eq!(counts(Operation::Write), (2, 100_000, 1));
+    assert_eq!(counts(Operation::Zero), (1, 50_000, 0));
+    assert_eq!(counts(Operation::Trim), (1, 4096, 0));
+    assert_eq!(counts(Operation::Cache), (1, 4096, 0));
+    assert_eq!(counts(Operation::Flush), (1, 0, 0));
+    assert_eq!(counts(Operation::Other), (0, 0, 0));
+    let refused = traffic.of(Operation::Write).errors.iter().position(|count| *count == 1);
+    assert_eq!(refused.map(|place| ERRORS[place].1), Some("ENOSPC"));
+    assert!(traffic.of(Operation::Read).latency_sum > Duration::ZERO);
+    drop(client);
+    while sessions.of_export("disk") > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(sessions.traffic_of("disk"), traffic);
     server.stop().await;
 }
 

@@ -8,6 +8,8 @@ use futures_util::stream::{FuturesUnordered, Stream};
 use hotbay_block::{BoxFuture, Reply};
 use hotbay_nbd::Cookie;
 
+use super::tally::Counted;
+
 /// What the answer to a request has to be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Awaited {
@@ -17,6 +19,8 @@ pub(super) struct Awaited {
     pub(super) data_bytes: Option<u32>,
     /// The bytes that it carries, in either direction.
     pub(super) carried_bytes: usize,
+    /// What is counted of it.
+    pub(super) counted: Counted,
 }
 
 /// A request and its answer.

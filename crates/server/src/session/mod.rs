@@ -31,6 +31,7 @@ mod replies;
 mod requests;
 mod rest;
 mod spin;
+mod tally;
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
@@ -41,7 +42,7 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{FuturesUnordered, Stream};
 use hotbay_block::{BoxFuture, Checked, Device, Execution, Payload, Reply, Request};
-use hotbay_nbd::{ErrorNumber, RequestHeader};
+use hotbay_nbd::{Cookie, ErrorNumber, RequestHeader};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use self::arena::Arena;
@@ -51,7 +52,10 @@ use self::replies::{PIECES_MAX, Replies};
 use self::rest::Rest;
 use self::spin::Waited;
 pub(crate) use self::spin::{Floor, Look, Looked, Spin};
+use self::tally::Counted;
+pub(crate) use self::tally::{Counters, Tally};
 use crate::exports::Opened;
+use crate::traffic::Operation;
 use crate::{Limits, errno};
 
 /// After this many bytes of replies they are sent before more requests are taken: they are still in the
@@ -95,6 +99,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Look + Unpin>(
     Opened { device, exchanged }: Opened,
     limits: &Limits,
     spin: Spin,
+    tally: Tally,
     stopped: impl Future<Output = ()> + Send + 'static,
 ) -> End {
     let stops = FuturesUnordered::new();
@@ -115,6 +120,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Look + Unpin>(
         phase: Phase::Open,
         rest: Rest::default(),
         spin,
+        tally,
     };
     poll_fn(|context| session.poll(context)).await
 }
@@ -164,6 +170,7 @@ struct Session<'a, S> {
     phase: Phase,
     rest: Rest,
     spin: Spin,
+    tally: Tally,
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
@@ -174,6 +181,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
             let received = self.poll_receive(context);
             let taken = self.take_requests();
             let answered = self.poll_in_flight(context);
+            self.tally.end_round();
             let sent = self.poll_send(context);
             if self.is_over() {
                 return Poll::Ready(self.end());
@@ -248,7 +256,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
             let load = self.load();
             match self.intake.next(|header| load.admits(header)) {
                 Ok(Next::Request(header, data)) => self.execute(&header, data),
-                Ok(Next::Refused(cookie, error)) => self.replies.push(cookie, Err(error)),
+                Ok(Next::Refused(cookie, error)) => {
+                    let counted = self.tally.take(Operation::Other, 0);
+                    self.reply(cookie, counted, Err(error));
+                }
                 Ok(Next::Incomplete) => {
                     // A change even where no request was taken: there has to be a round that receives.
                     self.waits_for = WaitsFor::Bytes;
@@ -279,13 +290,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
             cookie: header.cookie,
             data_bytes: requests::data_bytes(header),
             carried_bytes: requests::carried_bytes(header),
+            counted: self.tally.take(Operation::of(header.command), header.length),
         };
         match requests::translate(header, data, &mut self.arena) {
             Ok(request) => match self.begin(request) {
                 Execution::Done(result) => self.answer(Answered { awaited, result }),
                 Execution::Later(future) => self.in_flight.push(awaited, future),
             },
-            Err(error) => self.replies.push(header.cookie, Err(error)),
+            Err(error) => self.reply(header.cookie, awaited.counted, Err(error)),
         }
     }
 
@@ -312,9 +324,6 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
 
     /// Makes a reply of an answer.
     fn answer(&mut self, Answered { awaited, result }: Answered) {
-        if matches!(self.phase, Phase::Discarding(_)) {
-            return;
-        }
         let result = match (result, awaited.data_bytes) {
             (Ok(Reply::Data(payload)), Some(bytes)) if is_of(&payload, bytes) => Ok(payload),
             (Ok(Reply::Done), None) => Ok(Payload::default()),
@@ -328,7 +337,15 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
                 Err(errno::of(error.kind()))
             }
         };
-        self.replies.push(awaited.cookie, result);
+        self.reply(awaited.cookie, awaited.counted, result);
+    }
+
+    /// Counts an answer, and gives it to the client if that still takes it.
+    fn reply(&mut self, cookie: Cookie, counted: Counted, result: Result<Payload, ErrorNumber>) {
+        self.tally.answer(counted, result.as_ref().err().copied());
+        if !matches!(self.phase, Phase::Discarding(_)) {
+            self.replies.push(cookie, result);
+        }
     }
 
     /// Sends what waits, as far as the client takes it; whether it took anything.

@@ -129,7 +129,16 @@ fn start(
     let session = tokio::spawn(async move {
         let stopped = async move { drop(stopped.wait_for(|it| *it).await) };
         let opened = Opened { exchanged: device.exchanged(), device };
-        serve(&mut server, BytesMut::new(), opened, &limits, Spin::new(None), stopped).await
+        serve(
+            &mut server,
+            BytesMut::new(),
+            opened,
+            &limits,
+            Spin::new(None),
+            Tally::new(Arc::default()),
+            stopped,
+        )
+        .await
     });
     (client, stop, session)
 }

@@ -99,7 +99,16 @@ impl Spinning {
             let device: Arc<dyn Device> = Arc::new(MemoryDevice::new(1 << 20));
             let opened = Opened { exchanged: device.exchanged(), device };
             let limits = Limits::default();
-            serve(&mut stream, BytesMut::new(), opened, &limits, spin, stopped).await
+            serve(
+                &mut stream,
+                BytesMut::new(),
+                opened,
+                &limits,
+                spin,
+                Tally::new(Arc::default()),
+                stopped,
+            )
+            .await
         };
         let session = tokio::task::spawn_blocking(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
