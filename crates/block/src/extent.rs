@@ -53,6 +53,15 @@ impl Extent {
         self.offset + self.length
     }
 
+    /// As long, beginning at `offset`.
+    ///
+    /// # Panics
+    /// Where its end would not fit in 64 bits.
+    #[must_use]
+    pub fn moved_to(self, offset: u64) -> Self {
+        Self::new(offset, self.length).expect("an extent is moved to a place on a device")
+    }
+
     /// Whether there is no byte in it.
     #[must_use]
     pub const fn is_empty(self) -> bool {

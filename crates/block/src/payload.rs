@@ -2,6 +2,11 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::Extent;
+
+/// Zeroes that are answered from, at most so many in a part.
+static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
+
 /// Bytes in one or more parts, in order. A read that is served from several places is not copied together.
 #[derive(Clone, Debug, Default)]
 pub struct Payload {
@@ -10,6 +15,16 @@ pub struct Payload {
 }
 
 impl Payload {
+    /// As many zeroes as the extent has bytes, all from one piece of memory.
+    #[must_use]
+    pub fn zeroes(extent: Extent) -> Self {
+        let mut payload = Self::default();
+        for piece in extent.pieces(ZEROES.len() as u64) {
+            payload.push(Bytes::from_static(&ZEROES[..piece.len_in_memory()]));
+        }
+        payload
+    }
+
     /// The number of bytes in all parts.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -63,5 +78,19 @@ impl Payload {
 impl From<Bytes> for Payload {
     fn from(first: Bytes) -> Self {
         Self { first, rest: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeroes_of_any_length() {
+        for length in [0, 1, 64 << 10, (64 << 10) + 1, 1 << 20] {
+            let zeroes = Payload::zeroes(Extent::between(0, length));
+            assert_eq!(zeroes.len() as u64, length);
+            assert!(zeroes.into_bytes().iter().all(|byte| *byte == 0));
+        }
     }
 }

@@ -123,6 +123,45 @@ impl Request {
         }
     }
 
+    /// The part of it that lies in `inner`, to be made at `offset` of another device. The bytes of a write are shared, a
+    /// read's buffer is not.
+    ///
+    /// # Panics
+    /// Where `inner` is not wholly within its extent. A flush, which has none, is the same in any part.
+    #[must_use]
+    pub fn part_at(&self, inner: Extent, offset: u64) -> Self {
+        let mut part = self.again();
+        match &mut part {
+            Self::Write { extent, data, .. } => {
+                *data = data.slice(extent.range_of(inner));
+                *extent = inner.moved_to(offset);
+            }
+            Self::Read { extent, .. }
+            | Self::Zero { extent, .. }
+            | Self::Trim { extent, .. }
+            | Self::Cache { extent } => {
+                assert!(extent.contains(inner), "{inner} is not within {extent}");
+                *extent = inner.moved_to(offset);
+            }
+            Self::Flush => {}
+        }
+        part
+    }
+
+    /// All of it, to be made at `offset` of another device. A flush is the same anywhere.
+    #[must_use]
+    pub fn at(mut self, offset: u64) -> Self {
+        if let Self::Read { extent, .. }
+        | Self::Write { extent, .. }
+        | Self::Zero { extent, .. }
+        | Self::Trim { extent, .. }
+        | Self::Cache { extent } = &mut self
+        {
+            *extent = extent.moved_to(offset);
+        }
+        self
+    }
+
     /// It, with its durability deferred.
     #[must_use]
     pub fn deferred(mut self) -> Self {
@@ -156,5 +195,34 @@ impl Reply {
             Self::Data(payload) => payload,
             Self::Done => panic!("a read is answered with data"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_write_has_its_own_bytes() {
+        let extent = Extent::between(100, 110);
+        let data = Bytes::from_static(b"0123456789");
+        let write = Request::Write { extent, data, durability: Durability::Stable };
+        let part = write.part_at(Extent::between(103, 106), 7);
+        let Request::Write { extent, data, durability } = part else { panic!("it is a write") };
+        assert_eq!((extent, &data[..]), (Extent::between(7, 10), &b"345"[..]));
+        assert_eq!(durability, Durability::Stable);
+    }
+
+    #[test]
+    #[should_panic(expected = "is not within")]
+    fn a_part_is_within() {
+        _ = Request::read(Extent::between(0, 4)).part_at(Extent::between(2, 6), 0);
+    }
+
+    #[test]
+    fn a_whole_request_moves() {
+        let read = Request::read(Extent::between(100, 110)).at(3);
+        assert_eq!(read.extent(), Some(Extent::between(3, 13)));
+        assert_eq!(Request::Flush.at(3).extent(), None);
     }
 }

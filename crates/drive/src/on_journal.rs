@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use bytes::Bytes;
 use hotbay_block::{
     Durability, Error, ErrorKind, Extent, Payload, Reply, Request, Result, with_sources,
 };
@@ -27,9 +26,6 @@ use crate::journal_log::{JournalLog, NotAppended};
 use crate::route::Under;
 use crate::sync_place::Company;
 use crate::volume::Volume;
-
-/// Zeroes that are served from, at most so many at a time.
-static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
 
 /// Carries out a request on the journal, with the medium underneath, if there is one.
 pub(crate) async fn execute(
@@ -169,17 +165,9 @@ async fn read_over_medium(
 fn add_content(payload: &mut Payload, piece: Piece) {
     match piece.content {
         Some(Content::Data(data)) => payload.push(data),
-        Some(Content::Zeroes | Content::Trimmed) => {
-            zeroes(piece.extent).for_each(|z| payload.push(z))
-        }
+        Some(Content::Zeroes | Content::Trimmed) => payload.extend(Payload::zeroes(piece.extent)),
         None => unreachable!("only called for what the journal has"),
     }
-}
-
-/// As many zeroes as the extent has bytes, from one piece of memory.
-fn zeroes(extent: Extent) -> impl Iterator<Item = Bytes> {
-    let step = ZEROES.len() as u64;
-    extent.pieces(step).map(|piece| Bytes::from_static(&ZEROES[..piece.len_in_memory()]))
 }
 
 impl Volume {
