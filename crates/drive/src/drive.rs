@@ -83,6 +83,12 @@ impl Drive {
         Ok(Self { name: settings.name, volumes, bays, events, watches: watches.into() })
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Its volumes, in their configured order.
     #[must_use]
     pub fn volumes(&self) -> &[Arc<Volume>] {

@@ -9,6 +9,7 @@
 //! * the states and every (state, trigger) pair: [`State`], [`Trigger`], [`answer`];
 //! * a request on its way: `handle` → `on_medium` or `on_journal`;
 //! * what is kept until the medium's next successful sync: `retained`, `attachment`; on its way to the journal: `backlog`;
+//! * volumes as one disk: `layout`;
 //! * a medium going: `removal`; coming: `insertion`, `replay`; exchanged: `swap`, `copy`.
 
 mod attachment;
@@ -28,6 +29,7 @@ mod group;
 mod handle;
 mod insertion;
 mod journal_log;
+mod layout;
 mod on_journal;
 mod on_medium;
 mod patience;
@@ -53,6 +55,7 @@ pub use bay::WhenOccupied;
 pub use drive::{Drive, DriveSettings};
 pub use event::{Event, EventKind, EventLog, Events};
 pub use failure::Refusal;
+pub use layout::Joining;
 pub use record::{Records, VolumeRecord};
 pub use settings::{AbsentReads, AutoInsert, JournalFull, Retention, VolumeSettings};
 pub use source::MediumSource;

@@ -1,0 +1,99 @@
+//! One area of a joined disk: a volume, or bytes that cannot be changed.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hotbay_block::{Device, Error, ErrorKind, Execution, Extent, Payload, Reply, Request, Result};
+
+/// A part of a joined disk.
+#[derive(Debug)]
+pub(super) struct Area {
+    /// Where it lies on the disk; not empty.
+    pub(super) extent: Extent,
+    pub(super) holds: Holds,
+}
+
+/// What an area holds.
+#[derive(Debug)]
+pub(super) enum Holds {
+    /// A volume, or as much of its beginning as the area is long.
+    Volume(Arc<dyn Device>),
+    /// A part of the partition table, as long as the area.
+    Table(Bytes),
+    /// Nothing.
+    Zeroes,
+}
+
+impl Area {
+    /// A part of the partition table.
+    pub(super) fn table(offset: u64, bytes: Bytes) -> Self {
+        let extent = Extent::between(offset, offset + bytes.len() as u64);
+        Self { extent, holds: Holds::Table(bytes) }
+    }
+
+    /// The volume in it.
+    pub(super) fn volume(&self) -> Option<&Arc<dyn Device>> {
+        match &self.holds {
+            Holds::Volume(device) => Some(device),
+            Holds::Table(_) | Holds::Zeroes => None,
+        }
+    }
+
+    /// Whether a request, which lies wholly within the area, may be carried out. Tools write a table back as they have
+    /// read it, so that a change to what is there already is none.
+    ///
+    /// # Errors
+    /// Where it would change what cannot be changed.
+    pub(super) fn permits(&self, request: &Request) -> Result<()> {
+        let Some(extent) = request.extent() else { return Ok(()) };
+        let stays = match (&self.holds, request) {
+            (Holds::Volume(_), _) => true,
+            (Holds::Table(bytes), Request::Write { data, .. }) => {
+                bytes[self.extent.range_of(extent)] == data[..]
+            }
+            (Holds::Table(bytes), Request::Zero { .. }) => {
+                is_zero(&bytes[self.extent.range_of(extent)])
+            }
+            (Holds::Zeroes, Request::Write { data, .. }) => is_zero(data),
+            (Holds::Zeroes, Request::Zero { .. }) => true,
+            // What is trimmed may read as anything, so also as before.
+            (_, Request::Read { .. } | Request::Trim { .. }) => true,
+            (_, Request::Cache { .. } | Request::Flush) => true,
+        };
+        match stays {
+            true => Ok(()),
+            false => Err(Error::new(
+                ErrorKind::ReadOnly,
+                format!(
+                    "{extent} would change the partition table or a gap between partitions, which cannot be written"
+                ),
+            )),
+        }
+    }
+
+    /// Carries out a request that lies wholly within the area and is permitted.
+    pub(super) fn execute(&self, request: Request) -> Execution {
+        let extent = request.extent();
+        match (&self.holds, extent) {
+            (Holds::Volume(device), Some(extent)) => {
+                device.execute(request.at(extent.offset() - self.extent.offset()))
+            }
+            (Holds::Volume(device), None) => device.execute(request),
+            (_, Some(extent)) if matches!(request, Request::Read { .. }) => {
+                Execution::Done(Ok(Reply::Data(self.bytes(extent))))
+            }
+            _ => Execution::Done(Ok(Reply::Done)),
+        }
+    }
+
+    fn bytes(&self, extent: Extent) -> Payload {
+        match &self.holds {
+            Holds::Table(bytes) => bytes.slice(self.extent.range_of(extent)).into(),
+            Holds::Zeroes | Holds::Volume(_) => Payload::zeroes(extent),
+        }
+    }
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
+}
