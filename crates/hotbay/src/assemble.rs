@@ -10,9 +10,8 @@ use hotbay_drive::{
 };
 use hotbay_journal::FileStorage;
 use hotbay_media::{MediumSpec, Shelf};
-use hotbay_server::{ExportDescription, Exports, Limits, OpenedExport};
+use hotbay_server::Limits;
 
-use crate::attach::ContentId;
 use crate::config::{self, Config, VolumeConfig};
 use crate::directory::create_private;
 use crate::failure::Failure;
@@ -159,34 +158,5 @@ impl MediumSource for MediaShelf {
 
     fn is_there(&self, medium: &str, volume: &str) -> bool {
         spec(medium).is_ok_and(|spec| self.0.contains(&spec, volume))
-    }
-}
-
-/// `layout = "volumes"`: each volume is an export of its own; the first is the default one.
-pub(crate) struct VolumeExports(pub(crate) Arc<Drive>);
-
-impl Exports for VolumeExports {
-    fn list(&self) -> Vec<ExportDescription> {
-        let volumes = self.0.volumes().iter();
-        volumes
-            .map(|volume| ExportDescription {
-                name: volume.name().to_owned(),
-                description: format!("volume {}", volume.name()),
-            })
-            .collect()
-    }
-
-    fn open(&self, name: &str) -> Option<OpenedExport> {
-        let volume = match name {
-            "" => self.0.volumes().first()?,
-            name => self.0.volume(name).ok()?,
-        };
-        let device = volume.open();
-        let size = hotbay_media::ByteSize(device.info().size_bytes);
-        let name = volume.name().to_owned();
-        // After the volume was opened: whoever opens an earlier content than is told is closed at once.
-        let (id, content) = volume.content();
-        let description = format!("volume {name}, {size}, {}", ContentId { id, content });
-        Some(OpenedExport { name, description, device })
     }
 }

@@ -117,8 +117,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N")]
     pub(crate) bays: Option<BayCount>,
 
-    /// How the volumes become exports; in this version only `volumes`: each one under its name
-    /// [default: volumes]
+    /// How the volumes become exports: `volumes` (each under its name), `partitions` of one disk, or
+    /// `linear` (one after the other) [default: volumes]
     #[arg(long, value_name = "LAYOUT")]
     pub(crate) layout: Option<Layout>,
 

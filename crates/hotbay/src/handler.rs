@@ -10,11 +10,11 @@ use hotbay_media::MediumSpec;
 use hotbay_server::Sessions;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::config::Layout;
 use crate::control::{
     ControlHandler, Event, EventSource, JournalStatus, Occupied, Progress, ProgressSink, State,
     Status, SwapContent, VolumeStatus, WorkDone,
 };
+use crate::exports::LayoutExports;
 use crate::failure::Failure;
 use crate::nearest::nearest;
 
@@ -25,7 +25,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 pub(crate) struct Handler {
     pub(crate) drive: Arc<Drive>,
     pub(crate) sessions: Sessions,
-    pub(crate) layout: Layout,
+    pub(crate) exports: LayoutExports,
     pub(crate) listen: Vec<String>,
 }
 
@@ -103,9 +103,10 @@ impl Handler {
     }
 
     fn volume_status(&self, volume: &Volume) -> VolumeStatus {
-        let status = volume.status();
+        let (status, export) = (volume.status(), self.exports.of_volume(volume.name()));
         VolumeStatus {
-            sessions: u32::try_from(self.sessions.of_export(volume.name())).unwrap_or(u32::MAX),
+            export: export.to_owned(),
+            sessions: u32::try_from(self.sessions.of_export(export)).unwrap_or(u32::MAX),
             name: status.name,
             state: status.state.into(),
             medium: status.medium.as_deref().map(without_create),
@@ -156,7 +157,7 @@ impl ControlHandler for Handler {
             Ok(Status {
                 drive: drive.name,
                 bays: u32::try_from(drive.bays).unwrap_or(u32::MAX),
-                layout: self.layout.to_string(),
+                layout: self.exports.layout().to_string(),
                 listen: self.listen.clone(),
                 volumes,
             })

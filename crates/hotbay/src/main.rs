@@ -12,6 +12,7 @@ mod config;
 mod control;
 mod demo;
 mod directory;
+mod exports;
 mod failure;
 mod handler;
 mod logging;

@@ -11,10 +11,11 @@ use hotbay_block::with_sources;
 use hotbay_drive::Drive;
 use hotbay_server::{BindError, ListenAddress, Server};
 
-use crate::assemble::{self, VolumeExports};
+use crate::assemble;
 use crate::config::Config;
 use crate::control::ControlServer;
 use crate::directory::create_private;
+use crate::exports::LayoutExports;
 use crate::failure::Failure;
 use crate::handler::Handler;
 use crate::records::StateDirectory;
@@ -50,20 +51,20 @@ async fn serve_drive(
     control: ControlServer,
     stop: &mut StopSignal,
 ) -> Result<(), Failure> {
-    let exports = Arc::new(VolumeExports(Arc::clone(drive)));
-    let server = Server::bind(&config.listen, exports, assemble::limits(config))
+    let exports = LayoutExports::new(drive, config.layout)?;
+    let server = Server::bind(&config.listen, Arc::new(exports.clone()), assemble::limits(config))
         .await
         .map_err(cannot_listen)?;
     let addresses = server.addresses();
     let handler = Handler {
         drive: Arc::clone(drive),
         sessions: server.sessions(),
-        layout: config.layout,
+        exports: exports.clone(),
         listen: addresses.iter().map(ListenAddress::to_string).collect(),
     };
     let control = tokio::spawn(control.serve(Arc::new(handler)));
     // Whoever reads this may be gone; the daemon serves all the same.
-    let _ = std::io::stdout().write_all(welcome(config, drive, &addresses).as_bytes());
+    let _ = std::io::stdout().write_all(welcome(config, &exports, drive, &addresses).as_bytes());
     let stopped = async {
         stop.received().await;
         tracing::info!("stopping: finishing what is under way");

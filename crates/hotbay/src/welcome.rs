@@ -7,12 +7,18 @@ use hotbay_drive::{Drive, State};
 use hotbay_media::ByteSize;
 use hotbay_server::ListenAddress;
 
-use crate::config::Config;
+use crate::config::{Config, Layout};
+use crate::exports::LayoutExports;
 use crate::handler::without_create;
 use crate::logging::is_journald;
 
 /// The lines for a person who has just started the daemon.
-pub(crate) fn welcome(config: &Config, drive: &Drive, addresses: &[ListenAddress]) -> String {
+pub(crate) fn welcome(
+    config: &Config,
+    exports: &LayoutExports,
+    drive: &Drive,
+    addresses: &[ListenAddress],
+) -> String {
     let mut text = format!("drive {} is ready\n", config.name);
     for volume in drive.status().volumes {
         let size = ByteSize(volume.size_bytes);
@@ -28,18 +34,18 @@ pub(crate) fn welcome(config: &Config, drive: &Drive, addresses: &[ListenAddress
         _ = writeln!(text, "  listening on {address}");
     }
     if !is_journald() {
-        text.push_str(&what_to_type(config, addresses));
+        text.push_str(&what_to_type(config, exports, addresses));
     }
     text
 }
 
 /// The commands to go on with, in columns.
-fn what_to_type(config: &Config, addresses: &[ListenAddress]) -> String {
+fn what_to_type(config: &Config, exports: &LayoutExports, addresses: &[ListenAddress]) -> String {
     let hotbay = format!("hotbay{}", control_flag(config));
     let first = config.volumes.first().map_or_else(String::new, |volume| volume.name.to_string());
     let mut steps = Vec::new();
     if !addresses.is_empty() {
-        steps.extend(attaching(config, &first));
+        steps.extend(attaching(config, exports, &first));
     }
     steps.extend([
         (format!("{hotbay} status"), "how it is doing"),
@@ -56,17 +62,27 @@ fn what_to_type(config: &Config, addresses: &[ListenAddress]) -> String {
 }
 
 /// From an export to a mounted file system, which is root's to do.
-fn attaching(config: &Config, volume: &str) -> [(String, &'static str); 4] {
+fn attaching(
+    config: &Config,
+    exports: &LayoutExports,
+    volume: &str,
+) -> [(String, &'static str); 4] {
     let (root, control) = match rustix::process::geteuid().is_root() {
         true => ("", control_flag(config)),
         // Root looks for a daemon elsewhere.
         false => ("sudo ", format!(" --control {}", config.control.display())),
     };
+    let (export, disk) = (exports.of_volume(volume), "/dev/nbd0");
+    let (device, what) = match config.layout {
+        Layout::Volumes => (disk.to_owned(), "make a disk of the volume"),
+        Layout::Partitions => (format!("{disk}p1"), "make a disk with a partition of each volume"),
+        Layout::Linear => (disk.to_owned(), "make a disk of all volumes"),
+    };
     [
         (format!("{root}modprobe nbd"), "the kernel's NBD client"),
-        (format!("{root}hotbay{control} attach {volume} /dev/nbd0"), "make a disk of the volume"),
-        (format!("{root}mke2fs /dev/nbd0"), "the first time only: it erases"),
-        (format!("{root}mount /dev/nbd0 /mnt"), "use it"),
+        (format!("{root}hotbay{control} attach {export} {disk}"), what),
+        (format!("{root}mke2fs {device}"), "the first time only: it erases"),
+        (format!("{root}mount {device} /mnt"), "use it"),
     ]
 }
 

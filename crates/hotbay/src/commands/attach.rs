@@ -1,8 +1,10 @@
 //! `hotbay attach`.
 
+use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use hotbay_nbd::client::ClientError;
@@ -26,6 +28,9 @@ use crate::nearest::nearest;
 
 /// How long the node of a device may take to appear.
 const NODE: Duration = Duration::from_secs(5);
+
+/// How long the kernel's look for partitions is waited for.
+const PARTITIONS: Duration = Duration::from_secs(2);
 
 /// Makes a block device of an export, and prints which when it can be used.
 ///
@@ -81,7 +86,11 @@ fn leave_a_resident() -> Result<(), Failure> {
 fn stay(daemon: &Daemon, arguments: &AttachArgs, environment: &Environment) -> Result<(), Failure> {
     let resident = attach(daemon, arguments, environment)?;
     let device = resident.device();
-    if let Err(failure) = node_is_there(device).and_then(|()| output::print_line(device)) {
+    let shown = node_is_there(device).and_then(|()| {
+        look_for_partitions(device);
+        output::print_line(device)
+    });
+    if let Err(failure) = shown {
         resident.undo();
         return Err(failure);
     }
@@ -209,6 +218,19 @@ fn node_is_there(device: NbdDevice) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Lets the kernel look for partitions, which it does when a device is opened first; so that they are there when the
+/// command has returned. Where the medium is away the look may wait for it: nothing else waits for the look then.
+fn look_for_partitions(device: NbdDevice) {
+    let (looked, until_looked) = mpsc::channel();
+    std::thread::spawn(move || {
+        // A device that cannot be opened has no partitions; whoever wants to use it finds out why.
+        drop(File::open(device.path()));
+        // Nobody waits any more where this comes late.
+        let _ = looked.send(());
+    });
+    let _ = until_looked.recv_timeout(PARTITIONS);
+}
+
 fn no_client(error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::NotFound => {
@@ -239,7 +261,8 @@ fn no_link(error: &UpstreamError, export: &str, daemon: &Daemon) -> Failure {
         } => {
             let failure = Failure::new(format!("there is no export {export} at {address}"));
             let known = status(daemon).map(|status| status.volumes).unwrap_or_default();
-            let names: Vec<&str> = known.iter().map(|volume| volume.name.as_str()).collect();
+            let mut names: Vec<&str> = known.iter().map(|volume| volume.export.as_str()).collect();
+            names.dedup();
             match nearest(export, names.iter().copied()) {
                 Some(meant) => failure.with_hint(format!("did you mean {meant}?")),
                 None if names.is_empty() => failure,

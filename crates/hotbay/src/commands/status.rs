@@ -88,14 +88,14 @@ pub(super) fn describe(status: &Status, control: &Path, colours: Colours) -> Str
 
 /// What to type to get a block device.
 fn how_to_connect(status: &Status) -> Option<String> {
-    let volume = &status.volumes.first()?.name;
+    let export = &status.volumes.first()?.export;
     let address = status.listen.first()?;
     if let Some(path) = address.strip_prefix("unix:") {
-        return Some(format!("nbd-client -unix {path} /dev/nbd0 -N {volume}"));
+        return Some(format!("nbd-client -unix {path} /dev/nbd0 -N {export}"));
     }
     let (host, port) = address.strip_prefix("tcp:")?.rsplit_once(':')?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    Some(format!("nbd-client {host} {port} /dev/nbd0 -N {volume}"))
+    Some(format!("nbd-client {host} {port} /dev/nbd0 -N {export}"))
 }
 
 fn row(volume: &VolumeStatus) -> [Cell; 9] {

@@ -7,6 +7,7 @@ use crate::control::{JournalStatus, State, Status, VolumeStatus, WorkDone};
 fn volume(name: &str, state: State) -> VolumeStatus {
     VolumeStatus {
         name: name.into(),
+        export: name.into(),
         state,
         medium: Some(format!("file:/srv/{name}.img")),
         bay: None,

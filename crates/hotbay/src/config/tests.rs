@@ -268,8 +268,12 @@ const WRONG: &[(&str, &str, &str)] = &[
     ),
     ("bays = 65", "65 is out of bounds; write a number from 1 to 64", ""),
     ("bays = -1", "-1 is out of bounds", ""),
-    ("layout = \"mirror\"", "1:10: layout: layout `mirror` is not supported yet", ""),
-    ("layout = \"raid\"", "`raid` is no layout; the only one is `volumes`", ""),
+    (
+        "layout = \"mirror\"",
+        "1:10: layout: `mirror` is not supported yet",
+        "volumes, partitions, linear",
+    ),
+    ("layout = \"raid\"", "`raid` is no layout; write volumes, partitions, linear", ""),
     ("name = \"\"", "a name has 1 to 64 characters, `` has 0", ""),
     ("name = \"a b\"", "1:8: name: `a b` is no name because of ` `", ""),
     ("name = \".a\"", "the first character is a letter", ""),
@@ -388,7 +392,9 @@ fn each_example_is_a_configuration() {
     names.sort();
     let expected = [
         "file-system-tester",
+        "linear",
         "one-bay-two-volumes",
+        "partitions",
         "quickstart",
         "reference",
         "remote-disk",

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use hotbay_drive::Joining;
 use hotbay_media::{ByteSize, MediumSpec};
 use hotbay_server::ListenAddress;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
@@ -100,27 +101,45 @@ impl fmt::Display for Name {
 pub(crate) enum Layout {
     /// Each volume is an export of its own, under its name.
     Volumes,
+    /// One export, named as the drive, on which each volume is a partition.
+    Partitions,
+    /// One export, named as the drive, on which the volumes lie one after the other.
+    Linear,
+}
+
+impl Layout {
+    const ALL: [(Self, &'static str); 3] =
+        [(Self::Volumes, "volumes"), (Self::Partitions, "partitions"), (Self::Linear, "linear")];
+
+    /// How it joins the volumes; `None` where each stays by itself.
+    pub(crate) fn joining(self) -> Option<Joining> {
+        match self {
+            Self::Volumes => None,
+            Self::Partitions => Some(Joining::Partitions),
+            Self::Linear => Some(Joining::Linear),
+        }
+    }
 }
 
 impl FromStr for Layout {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "volumes" => Ok(Self::Volumes),
-            "partitions" | "linear" | "mirror" => {
-                Err(format!("layout `{text}` is not supported yet; the only one is `volumes`"))
-            }
-            _ => Err(format!("`{text}` is no layout; the only one is `volumes`")),
-        }
+        let known = Self::ALL.iter().find(|(_, name)| *name == text);
+        known.map(|(layout, _)| *layout).ok_or_else(|| {
+            let wrong = match text {
+                "mirror" => "is not supported yet",
+                _ => "is no layout",
+            };
+            format!("`{text}` {wrong}; write {}", Self::ALL.map(|(_, name)| name).join(", "))
+        })
     }
 }
 
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Volumes => f.write_str("volumes"),
-        }
+        let name = Self::ALL.iter().find(|(layout, _)| layout == self).map(|(_, name)| *name);
+        f.write_str(name.unwrap_or_default())
     }
 }
 

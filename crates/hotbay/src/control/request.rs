@@ -220,8 +220,10 @@ pub(crate) struct Status {
 /// One volume.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct VolumeStatus {
-    /// Its name, and that of its export.
+    /// Its name.
     pub(crate) name: String,
+    /// The name of the export that it is, or is a part of.
+    pub(crate) export: String,
     /// Its state.
     pub(crate) state: State,
     /// The medium that is in the bay, or was in last.
@@ -232,7 +234,7 @@ pub(crate) struct VolumeStatus {
     pub(crate) attachment: Option<u64>,
     /// Its size; 0 until its first medium was inserted.
     pub(crate) size_bytes: u64,
-    /// How many NBD clients have it open.
+    /// How many NBD clients have its export open.
     pub(crate) sessions: u32,
     /// Whether requests wait that only the medium could answer: "please insert".
     pub(crate) waiting_for_medium: bool,

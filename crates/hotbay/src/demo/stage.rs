@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::disk::Disk;
-use crate::assemble::{self, VolumeExports};
+use crate::assemble;
 use crate::config::{BayCount, ConfigFile, Environment, Overrides, resolve};
+use crate::exports::LayoutExports;
 use crate::failure::Failure;
 use crate::records::StateDirectory;
 
@@ -39,7 +40,7 @@ impl Stage {
             .map_err(|error| Failure::new(format!("cannot make a temporary directory: {error}")))?;
         let config = config(directory.path())?;
         let drive = assemble::drive(&config, StateDirectory::take(&config.state)?).await?;
-        let exports = Arc::new(VolumeExports(Arc::clone(&drive)));
+        let exports = Arc::new(LayoutExports::new(&drive, config.layout)?);
         let server = Server::bind(&config.listen, exports, assemble::limits(&config))
             .await
             .map_err(|error| Failure::new(error.to_string()))?;
