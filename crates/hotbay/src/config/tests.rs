@@ -268,11 +268,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ),
     ("bays = 65", "65 is out of bounds; write a number from 1 to 64", ""),
     ("bays = -1", "-1 is out of bounds", ""),
-    (
-        "layout = \"mirror\"",
-        "1:10: layout: `mirror` is not supported yet",
-        "volumes, partitions, linear",
-    ),
+    ("layout = \"mirror\"", "1:10: layout: `mirror` is not supported yet; write volumes, ", ""),
     ("layout = \"raid\"", "`raid` is no layout; write volumes, partitions, linear", ""),
     ("name = \"\"", "a name has 1 to 64 characters, `` has 0", ""),
     ("name = \"a b\"", "1:8: name: `a b` is no name because of ` `", ""),
