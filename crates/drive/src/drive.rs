@@ -48,6 +48,7 @@ pub struct Drive {
     volumes: Vec<Arc<Volume>>,
     bays: Bays,
     events: EventLog,
+    looks: watch::Sender<()>,
     watches: parking_lot::Mutex<JoinSet<()>>,
 }
 
@@ -59,11 +60,13 @@ impl Drive {
     /// volume is `failed`, the others serve.
     pub async fn start(settings: DriveSettings, setups: Vec<VolumeSetup>) -> Result<Self, Refusal> {
         let (bays, events) = (Bays::new(settings.bays), EventLog::default());
+        let looks = watch::Sender::new(());
         let around = Surroundings {
             source: settings.source,
             records: settings.records,
             bays: bays.clone(),
             events: events.clone(),
+            looks: looks.clone(),
             runtime: Handle::current(),
         };
         // Those that had their medium in come first: a restart is not a removal, also where bays are few.
@@ -80,7 +83,7 @@ impl Drive {
             volume.resume().await;
             watches.spawn(watch(Arc::clone(volume)));
         }
-        Ok(Self { name: settings.name, volumes, bays, events, watches: watches.into() })
+        Ok(Self { name: settings.name, volumes, bays, events, looks, watches: watches.into() })
     }
 
     /// Its name.
@@ -177,6 +180,13 @@ impl Drive {
             _ => None,
         };
         volume.exchange(medium, place).await
+    }
+
+    /// Looks at all media at once, whether they are still there or there again, instead of at the next of the regular
+    /// looks: for whoever hears that something was plugged in or pulled out. Returns before they have looked. However often
+    /// it is called, they look a bounded number of times.
+    pub fn look_now(&self) {
+        self.looks.send_replace(());
     }
 
     /// Stops: no medium is put back any more, and everything acknowledged is made durable.

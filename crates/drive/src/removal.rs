@@ -32,7 +32,7 @@ use crate::volume::{MayReturn, Reach, Stay, Volume};
 const SYNC_BEFOREHAND_WAIT: Duration = Duration::from_secs(60);
 
 /// The first pause before a lost medium is tried again; doubled for each loss that follows closely.
-const RETURN_PAUSE: Duration = Duration::from_millis(500);
+pub(crate) const RETURN_PAUSE: Duration = Duration::from_millis(500);
 
 /// The last doubling of that pause.
 const RETURN_PAUSE_DOUBLINGS: u32 = 6;

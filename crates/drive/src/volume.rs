@@ -35,6 +35,8 @@ pub(crate) struct Surroundings {
     pub(crate) records: Arc<dyn Records>,
     pub(crate) bays: Bays,
     pub(crate) events: EventLog,
+    /// Changes when the volumes are to look at their media now.
+    pub(crate) looks: watch::Sender<()>,
     /// Where the tasks of the drive run, whoever starts them.
     pub(crate) runtime: Handle,
 }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotbay_block::{Error, ErrorKind};
+use tokio::sync::watch::Receiver;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
 use crate::attachment::Attachment;
 use crate::insertion::Recognition;
 use crate::journal_log::blocking;
+use crate::removal::RETURN_PAUSE;
 use crate::settings::AutoInsert;
 use crate::state::State;
 use crate::under_way::Doing;
@@ -17,6 +19,9 @@ use crate::volume::{MayReturn, Volume};
 
 /// How often a volume is looked at.
 const TICK: Duration = Duration::from_millis(250);
+
+/// The shortest time between two looks that somebody asked for; a disk that is plugged in makes news by the dozen.
+const TOLD_PAUSE: Duration = Duration::from_millis(50);
 
 /// After how many ticks without a change spare memory is given back.
 const REST_TICKS: u64 = 20;
@@ -27,45 +32,115 @@ const RETRY_PAUSE: Duration = Duration::from_secs(2);
 /// A stay of this long ends a row of losses.
 const STEADY: Duration = Duration::from_secs(60);
 
+/// Why a volume is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Prompt {
+    /// It was time for it.
+    Tick,
+    /// Somebody knows that media have come or gone.
+    Told,
+}
+
+/// When a volume is to be looked at.
+struct Prompts {
+    ticks: Interval,
+    told: Receiver<()>,
+    not_told_before: Instant,
+}
+
+impl Prompts {
+    fn of(volume: &Volume) -> Self {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { ticks, told: volume.around.looks.subscribe(), not_told_before: Instant::now() }
+    }
+
+    async fn next(&mut self) -> Prompt {
+        let told = async {
+            sleep_until(self.not_told_before).await;
+            // The sender is in the volume.
+            let _ = self.told.changed().await;
+        };
+        tokio::select! {
+            biased;
+            () = told => {
+                self.not_told_before = Instant::now() + TOLD_PAUSE;
+                Prompt::Told
+            }
+            _ = self.ticks.tick() => Prompt::Tick,
+        }
+    }
+}
+
+/// The looks at a volume's medium that are under way: one of each prompt at most. So one that hangs keeps its own kind
+/// alone from being repeated.
+#[derive(Default)]
+struct Looks {
+    on_tick: JoinSet<()>,
+    on_told: JoinSet<()>,
+}
+
+impl Looks {
+    fn begin(&mut self, prompt: Prompt, look: impl Future<Output = ()> + Send + 'static) {
+        let looks = match prompt {
+            Prompt::Tick => &mut self.on_tick,
+            Prompt::Told => &mut self.on_told,
+        };
+        while looks.try_join_next().is_some() {}
+        if looks.is_empty() {
+            looks.spawn(look);
+        }
+    }
+
+    fn abort(&mut self) {
+        self.on_tick.abort_all();
+        self.on_told.abort_all();
+    }
+}
+
 /// Watches a volume for ever; to be run as a task and dropped at the end.
 ///
-/// Nothing is waited for here: a look at a medium that hangs goes on beside this, and until it has ended there is no other.
+/// Nothing is waited for here: a look at a medium that hangs goes on beside this.
 pub(crate) async fn watch(volume: Arc<Volume>) {
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut prompts = Prompts::of(&volume);
+    let mut looks = Looks::default();
     let mut steady_since = Instant::now();
-    let mut looks = JoinSet::new();
-    for number in 0u64.. {
-        ticks.tick().await;
-        volume.look_for_hung_io();
-        if volume.log.load_full().is_some_and(|log| log.may_want_reclaim()) {
-            volume.reclaim_soon();
+    let mut ticks = 0_u64;
+    loop {
+        let prompt = prompts.next().await;
+        if prompt == Prompt::Tick {
+            volume.see_to(ticks, &mut steady_since);
+            ticks += 1;
         }
         if volume.is_stopping() {
-            looks.abort_all();
-            continue;
-        }
-        while looks.try_join_next().is_some() {}
-        if let Some(attachment) = volume.current_attachment() {
-            if looks.is_empty() {
-                looks.spawn(look_at_medium(Arc::clone(&volume), Arc::clone(&attachment)));
-            }
-            if number % REST_TICKS == 0 {
-                attachment.rest();
-            }
-            if steady_since.elapsed() > STEADY {
-                volume.notes.lock().losses_in_a_row = 0;
-            }
-        } else {
-            steady_since = Instant::now();
-            if volume.state() == State::Absent && looks.is_empty() {
-                looks.spawn(look_for_medium(Arc::clone(&volume)));
-            }
+            looks.abort();
+        } else if let Some(attachment) = volume.current_attachment() {
+            looks.begin(prompt, look_at_medium(Arc::clone(&volume), attachment, prompt));
+        } else if volume.state() == State::Absent {
+            looks.begin(prompt, look_for_medium(Arc::clone(&volume)));
         }
     }
 }
 
 impl Volume {
+    /// What is done now and then, at tick `number`.
+    fn see_to(self: &Arc<Self>, number: u64, steady_since: &mut Instant) {
+        self.look_for_hung_io();
+        if self.log.load_full().is_some_and(|log| log.may_want_reclaim()) {
+            self.reclaim_soon();
+        }
+        let Some(attachment) = self.current_attachment() else {
+            *steady_since = Instant::now();
+            return;
+        };
+        if number.is_multiple_of(REST_TICKS) && !self.is_stopping() {
+            attachment.rest();
+        }
+        if steady_since.elapsed() > STEADY {
+            self.notes.lock().losses_in_a_row = 0;
+        }
+    }
+
     /// Takes I/O that has not been answered in time for a loss of the medium, or for a failure of the journal.
     fn look_for_hung_io(self: &Arc<Self>) {
         let deadline = self.settings.io_deadline;
@@ -82,14 +157,18 @@ impl Volume {
     }
 }
 
-async fn look_at_medium(volume: Arc<Volume>, attachment: Arc<Attachment>) {
+async fn look_at_medium(volume: Arc<Volume>, attachment: Arc<Attachment>, prompt: Prompt) {
     let Some(visit) = attachment.visit() else { return };
     let presence = attachment.ask(Doing::Presence, |medium| medium.presence()).await;
     drop(visit);
     if let Some(Err(error)) = presence
         && error.kind() == ErrorKind::Gone
     {
-        volume.lose(&attachment, error);
+        let seen = match prompt {
+            Prompt::Tick => error,
+            Prompt::Told => Error::new(ErrorKind::Gone, "devices have changed").caused_by(error),
+        };
+        volume.lose(&attachment, seen);
     }
 }
 
@@ -113,6 +192,11 @@ async fn look_for_medium(volume: Arc<Volume>) {
         MayReturn::NotBefore(when) if is_there && when <= Instant::now() => {
             volume.notes.lock().may_return = MayReturn::NotBefore(Instant::now() + RETRY_PAUSE);
             put_back(&volume).await;
+        }
+        // What was pulled out is not what fails again and again: it need not wait for longer than the shortest pause.
+        MayReturn::NotBefore(when) if !is_there => {
+            let soon = when.min(Instant::now() + RETURN_PAUSE);
+            volume.notes.lock().may_return = MayReturn::NotBefore(soon);
         }
         MayReturn::NotBefore(_) => {}
     }
