@@ -92,6 +92,7 @@ A volume that the state directory knows stays on the medium that it was on last,
 
 MEDIUM is one of:
   PATH, file:PATH           a regular file or a block device
+  wwn:NAME, serial:NUMBER   the disk that says so of itself (lsblk -o NAME,WWN,SERIAL); with -partN its partition
   file:PATH?create=64MiB    the same; a file of this size is created where there is none
   mem:64MiB                 memory of the daemon, kept until it ends
   nbd://HOST[:PORT]/EXPORT, nbd+unix:///EXPORT?socket=PATH
@@ -182,7 +183,7 @@ pub(crate) struct InsertArgs {
     /// Whose medium
     pub(crate) volume: Name,
 
-    /// PATH, file:PATH[?create=SIZE], mem:SIZE or nbd://HOST/EXPORT [default: the medium that was in
+    /// PATH, file:PATH[?create=SIZE], wwn:NAME, serial:NUMBER, mem:SIZE or nbd://HOST/EXPORT [default: the medium that was in
     /// last, at first that of the configuration]
     pub(crate) medium: Option<MediumSpec>,
 
@@ -212,7 +213,7 @@ pub(crate) struct SwapArgs {
     /// Whose medium
     pub(crate) volume: Name,
 
-    /// The new one: PATH, file:PATH[?create=SIZE], mem:SIZE or nbd://HOST/EXPORT; of the volume's size, or
+    /// The new one: PATH, file:PATH[?create=SIZE], wwn:NAME, serial:NUMBER, mem:SIZE or nbd://HOST/EXPORT; of the volume's size, or
     /// of any with --as-is
     pub(crate) medium: MediumSpec,
 

@@ -11,6 +11,7 @@ mod commands;
 mod config;
 mod control;
 mod demo;
+mod device_watch;
 mod directory;
 mod exports;
 mod failure;

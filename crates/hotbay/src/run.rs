@@ -14,6 +14,7 @@ use hotbay_server::{BindError, ListenAddress, Server};
 use crate::assemble;
 use crate::config::Config;
 use crate::control::ControlServer;
+use crate::device_watch;
 use crate::directory::create_private;
 use crate::exports::LayoutExports;
 use crate::failure::Failure;
@@ -63,6 +64,7 @@ async fn serve_drive(
         listen: addresses.iter().map(ListenAddress::to_string).collect(),
     };
     let control = tokio::spawn(control.serve(Arc::new(handler)));
+    let devices = tokio::spawn(device_watch::watch(Arc::clone(drive)));
     // Whoever reads this may be gone; the daemon serves all the same.
     let _ = std::io::stdout().write_all(welcome(config, &exports, drive, &addresses).as_bytes());
     let stopped = async {
@@ -71,6 +73,7 @@ async fn serve_drive(
     };
     server.run(stopped).await;
     control.abort();
+    devices.abort();
     Ok(())
 }
 

@@ -20,6 +20,7 @@ use rustix::fs::Advice;
 use rustix::io::Errno;
 
 use crate::cold_reads::{ColdReads, Ended};
+use crate::disk_name::DiskName;
 use crate::open_file::{Fault, FileKind, OpenFile};
 use crate::pool::blocking;
 use crate::sync_queue::{SyncFailure, SyncQueue};
@@ -53,15 +54,27 @@ impl FileMedium {
     /// says by whom) or cannot be opened, [`ErrorKind::Invalid`] where it is neither a file nor a block
     /// device, and [`ErrorKind::ReadOnly`] where this user may not write it.
     pub fn open(path: &Path) -> Result<Self> {
-        Ok(Self::of(Arc::new(Backing::of(OpenFile::open(path)?))))
+        let open = OpenFile::open(path)?;
+        let name = format!("file:{}", open.path().display());
+        Ok(Self::of(Arc::new(Backing::of(open)), name))
     }
 
-    fn of(backing: Arc<Backing>) -> Self {
+    /// Opens the block device that says `name` of itself, wherever it is now, and locks it. Blocks as long as the disk
+    /// needs.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); [`ErrorKind::Gone`] where there is no such device now, [`ErrorKind::Medium`] where there
+    /// are several.
+    pub fn open_disk(name: &DiskName) -> Result<Self> {
+        Ok(Self::of(Arc::new(Backing::of(OpenFile::open_disk(name)?)), name.to_string()))
+    }
+
+    fn of(backing: Arc<Backing>, name: String) -> Self {
         // Weak, because the thread that syncs lets go of the queue a moment after it has answered: who was
         // answered last and then drops the medium finds it closed.
         let synced = Arc::downgrade(&backing);
         let syncs = SyncQueue::new(move || Backing::sync(&synced));
-        Self { name: format!("file:{}", backing.open.path().display()), backing, syncs }
+        Self { name, backing, syncs }
     }
 
     fn read(&self, extent: Extent, mut buffer: BytesMut) -> Execution {

@@ -8,14 +8,17 @@
 //!
 //! * [`MediumSpec`], [`ByteSize`]: how a medium and a size are written.
 //! * [`Shelf`]: finds and opens what a [`MediumSpec`] names.
+//! * [`DeviceNews`]: what the kernel tells of block devices that come and go.
 //! * [`FileMedium`], [`MemoryMedium`], [`RemoteMedium`]: the media.
 //! * [`content_ids`]: the identifiers in the first [`IDENTIFYING_BYTES`] of a content.
 //!
-//! Inside, from the bottom: `sys` (system calls with `unsafe`), `sysfs`, `lock`; `open_file` (a descriptor
+//! Inside, from the bottom: `sys` (system calls with `unsafe`), `sysfs`, `uevent`, `lock`; `open_file` (a descriptor
 //! and whether the medium behind it is still there), `transfer` (reads and writes, and what would wait),
 //! `cold_reads` (by io_uring, with the other `unsafe`), `zeroing`, `sync_queue`; `remote`, an NBD client.
 
 mod cold_reads;
+mod device_news;
+mod disk_name;
 mod file;
 mod identity;
 mod lock;
@@ -30,8 +33,11 @@ mod sync_queue;
 mod sys;
 mod sysfs;
 mod transfer;
+mod uevent;
 mod zeroing;
 
+pub use device_news::DeviceNews;
+pub use disk_name::DiskName;
 pub use file::FileMedium;
 pub use identity::{IDENTIFYING_BYTES, content_ids};
 pub use memory::MemoryMedium;

@@ -60,6 +60,12 @@ impl Shelf {
                     Ok(Arc::new(FileMedium::open(&path)?) as Arc<dyn Medium>)
                 }))
             }
+            MediumSpec::Disk(name) => {
+                let name = name.clone();
+                Box::pin(blocking(move || {
+                    Ok(Arc::new(FileMedium::open_disk(&name)?) as Arc<dyn Medium>)
+                }))
+            }
             MediumSpec::Remote(uri) => {
                 let (places, uri, owner) =
                     (Arc::clone(&self.remote), uri.clone(), owner.to_owned());
@@ -80,6 +86,7 @@ impl Shelf {
                 self.memory.lock().contains_key(&(owner.to_owned(), *size))
             }
             MediumSpec::File { path, .. } => open_file::is_there(path),
+            MediumSpec::Disk(name) => open_file::is_disk_there(name),
             MediumSpec::Remote(uri) => self.remote.contains(uri),
         }
     }

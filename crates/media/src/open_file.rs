@@ -17,8 +17,9 @@ use hotbay_block::{DeviceInfo, Error, ErrorKind, Extent, Result};
 use rustix::fs::{FileType, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 
+use crate::disk_name::DiskName;
 use crate::lock;
-use crate::sysfs::SysDevice;
+use crate::sysfs::{self, Found, SysDevice};
 
 /// What kind of thing a path led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,14 @@ impl FileKind {
     pub(crate) fn sys_device(self) -> Option<SysDevice> {
         let (Self::Regular { device: number, .. } | Self::BlockDevice { number }) = self;
         SysDevice::find(rustix::fs::major(number), rustix::fs::minor(number))
+    }
+}
+
+/// Whether the disk can be found now, and has something in it. Waits for no disk.
+pub(crate) fn is_disk_there(name: &DiskName) -> bool {
+    match sysfs::find_named(name) {
+        Found::One(device) => device.node().is_some_and(|node| is_there(&node)),
+        Found::Nothing | Found::Several(_) => false,
     }
 }
 
@@ -114,6 +123,34 @@ impl OpenFile {
             })?;
         lock::take(&file, path)?;
         Self::describe(file, path, kind)
+    }
+
+    /// Opens the disk that says `name` of itself, as [`open`](Self::open) does.
+    ///
+    /// # Errors
+    /// The same; and [`ErrorKind::Gone`] where no disk says so, [`ErrorKind::Medium`] where several do.
+    pub(crate) fn open_disk(name: &DiskName) -> Result<Self> {
+        let device = match sysfs::find_named(name) {
+            Found::One(device) => device,
+            Found::Nothing => {
+                return Err(Error::new(ErrorKind::Gone, format!("no disk {name} is there")));
+            }
+            Found::Several(nodes) => {
+                let nodes = nodes.join(", ");
+                let context = format!("{name} is what several disks say of themselves: {nodes}");
+                return Err(Error::new(ErrorKind::Medium, context));
+            }
+        };
+        let node = device
+            .node()
+            .ok_or_else(|| Error::new(ErrorKind::Gone, format!("the disk {name} has no node")))?;
+        let open = Self::open(&node)?;
+        // Between the look and the open another disk may have come under that node.
+        if open.kind.sys_device().is_some_and(|device| device.is_named(name)) {
+            return Ok(open);
+        }
+        let shown = node.display();
+        Err(Error::new(ErrorKind::Gone, format!("{shown} is not {name} any more")))
     }
 
     fn describe(file: File, path: &Path, expected: FileKind) -> Result<Self> {

@@ -6,10 +6,11 @@ use std::str::FromStr;
 
 use hotbay_nbd::uri::{NbdUri, ServerPlace, UriError};
 
+use crate::disk_name::DiskName;
 use crate::size::{ByteSize, SizeError};
 
-/// Where a medium is to be found: `PATH`, `file:PATH[?create=64MiB]`, `mem:64MiB`, `nbd://HOST[:PORT]/EXPORT` or
-/// `nbd+unix:///EXPORT?socket=PATH`.
+/// Where a medium is to be found: `PATH`, `file:PATH[?create=64MiB]`, `wwn:NAME`, `serial:NUMBER`, `mem:64MiB`,
+/// `nbd://HOST[:PORT]/EXPORT` or `nbd+unix:///EXPORT?socket=PATH`.
 ///
 /// `Display` gives the canonical form, with the scheme, which reads back as the same value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +23,8 @@ pub enum MediumSpec {
         /// Where no file is there, one of this size is created; never 0.
         create: Option<ByteSize>,
     },
+    /// The block device that says this of itself, under whatever name it is there.
+    Disk(DiskName),
     /// Memory of the daemon, kept as long as it runs.
     Memory {
         /// Its size; never 0.
@@ -44,11 +47,18 @@ pub enum SpecError {
         word: String,
     },
     /// A scheme that does not exist.
-    #[error("`{0}` is no kind of medium; write PATH, file:PATH, mem:SIZE or nbd://HOST/EXPORT")]
+    #[error(
+        "`{0}` is no kind of medium; write PATH, file:PATH, wwn:NAME, serial:NUMBER, mem:SIZE or nbd://HOST/EXPORT"
+    )]
     UnknownScheme(String),
     /// There is no path, or one that no file can have.
     #[error("`{0}` names no file")]
     NoPath(String),
+    /// There is no name of a disk, or one that no disk can have.
+    #[error(
+        "`{0}` names no disk; write wwn:NAME or serial:NUMBER as `lsblk -o NAME,WWN,SERIAL` shows them"
+    )]
+    NoDisk(String),
     /// A `file:` address on another machine.
     #[error("`{0}` names a file on another machine; write file:PATH or file:///PATH")]
     OtherHost(String),
@@ -67,6 +77,7 @@ pub enum SpecError {
 }
 
 const LATER_SCHEMES: [&str; 1] = ["s3"];
+const DISK_SCHEMES: [&str; 2] = ["wwn:", "serial:"];
 const REMOTE_SCHEMES: [&str; 4] = ["nbd", "nbd+unix", "nbds", "nbds+unix"];
 
 impl MediumSpec {
@@ -82,7 +93,7 @@ impl MediumSpec {
             Self::Remote(NbdUri { server: ServerPlace::Unix(path), export }) => {
                 Self::Remote(NbdUri { server: ServerPlace::Unix(base.join(path)), export })
             }
-            other @ (Self::Memory { .. } | Self::Remote(_)) => other,
+            other @ (Self::Disk(_) | Self::Memory { .. } | Self::Remote(_)) => other,
         }
     }
 }
@@ -104,6 +115,9 @@ impl FromStr for MediumSpec {
         }
         if let Some(size) = word.strip_prefix("mem:") {
             return Ok(Self::Memory { size: size_above_zero(size, word)? });
+        }
+        if DISK_SCHEMES.iter().any(|scheme| word.starts_with(scheme)) {
+            return Ok(Self::Disk(word.parse()?));
         }
         parse_file(word)
     }
@@ -157,6 +171,7 @@ impl fmt::Display for MediumSpec {
                 write!(f, "file:{extra}{}", path.display())?;
                 create.map_or(Ok(()), |size| write!(f, "?create={size}"))
             }
+            Self::Disk(name) => name.fmt(f),
             Self::Memory { size } => write!(f, "mem:{size}"),
             Self::Remote(uri) => uri.fmt(f),
         }
@@ -192,6 +207,18 @@ mod tests {
     }
 
     #[test]
+    fn disks_are_media_by_what_they_say_of_themselves() {
+        for (word, canonical) in [
+            ("wwn:naa.5000C500A1B2C3D4", "wwn:0x5000c500a1b2c3d4"),
+            ("serial:4C53-part1", "serial:4C53-part1"),
+        ] {
+            let parsed: MediumSpec = word.parse().unwrap();
+            assert!(matches!(parsed, MediumSpec::Disk(_)), "{word}");
+            assert_eq!(parsed.absolute(Path::new("/srv")).to_string(), canonical);
+        }
+    }
+
+    #[test]
     fn exports_of_other_servers_are_media() {
         for (word, canonical) in [
             ("nbd://host:10809/disk", "nbd://host/disk"),
@@ -218,6 +245,8 @@ mod tests {
             ("mem:", "not a size"),
             ("mem:0", "at least one"),
             ("mem:64M", "write 64MiB"),
+            ("wwn:", "names no disk"),
+            ("serial: -part1", "names no disk"),
             ("nbd:///disk", "the host is missing"),
             ("nbds://host/disk", "TLS is not supported"),
             ("nbd+unix:///disk", "socket=PATH is missing"),

@@ -4,15 +4,17 @@
 //! a tenth of a large cached read.
 #![expect(
     unsafe_code,
-    reason = "reads into memory that is not initialised; a discard of a block device"
+    reason = "reads into memory that is not initialised; a discard of a block device; a descriptor that tokio watches"
 )]
 
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use bytes::{BufMut, BytesMut};
 use rustix::io::{Errno, ReadWriteFlags};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// Reads at most `length` bytes at `offset` behind those in `buffer`; gives their number, 0 at the end of
 /// the file.
@@ -64,6 +66,18 @@ pub(crate) fn discard(fd: impl AsFd, offset: u64, length: u64) -> Result<(), Err
         let range = rustix::ioctl::Setter::<BLKDISCARD, [u64; 2]>::new([offset, length]);
         rustix::ioctl::ioctl(fd, range)
     }
+}
+
+/// A descriptor with which tokio waits until there is something to read.
+///
+/// # Errors
+/// Where it is of a kind that cannot be waited for.
+///
+/// # Panics
+/// Outside of a tokio runtime with its I/O driver.
+pub(crate) fn readable(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is the same open descriptor until it is dropped, and the `AsyncFd` owns it.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)
 }
 
 #[cfg(test)]

@@ -266,6 +266,7 @@ fn check_retained(volume: &VolumeConfig) -> Result<(), Failure> {
 fn same_place(one: &MediumSpec, other: &MediumSpec) -> bool {
     match (one, other) {
         (MediumSpec::File { path: one, .. }, MediumSpec::File { path: other, .. }) => one == other,
+        (MediumSpec::Disk(one), MediumSpec::Disk(other)) => one == other,
         (MediumSpec::Remote(one), MediumSpec::Remote(other)) => one == other,
         _ => false,
     }

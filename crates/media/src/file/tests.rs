@@ -56,7 +56,7 @@ async fn a_file_whose_system_knows_no_quick_zeroes_is_a_device() {
     drop(medium);
     let open = OpenFile::open(&path).unwrap();
     let backing = Backing { refusals: Refusals::all(), ..Backing::of(open) };
-    conformance::check(&Checked::new(FileMedium::of(Arc::new(backing)))).await;
+    conformance::check(&Checked::new(FileMedium::of(Arc::new(backing), "file:test".into()))).await;
 }
 
 #[tokio::test]

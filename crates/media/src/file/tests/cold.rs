@@ -60,7 +60,7 @@ fn used_a_ring(medium: &FileMedium) -> bool {
 fn without_ring(path: &Path) -> FileMedium {
     let open = OpenFile::open(path).unwrap();
     let backing = Backing { cold_reads: OnceLock::from(None), ..Backing::of(open) };
-    FileMedium::of(Arc::new(backing))
+    FileMedium::of(Arc::new(backing), "file:test".into())
 }
 
 fn byte_at(place: u64) -> u8 {
@@ -96,7 +96,7 @@ async fn a_file_is_read_by_threads_where_the_ring_takes_nothing() {
     let open = OpenFile::open(&path).unwrap();
     let backing =
         Backing { cold_reads: OnceLock::from(Some(ColdReads::closed())), ..Backing::of(open) };
-    let medium = FileMedium::of(Arc::new(backing));
+    let medium = FileMedium::of(Arc::new(backing), "file:test".into());
     let bytes = run(&medium, Request::read(extent(12345, 70000))).await.unwrap();
     let expected: Vec<u8> = (12345..82345).map(byte_at).collect();
     assert_eq!(bytes.into_payload().into_bytes(), expected);
