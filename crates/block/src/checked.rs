@@ -28,10 +28,9 @@ fn check(request: &Request, info: DeviceInfo) -> Result<(), Error> {
             _ => ErrorKind::Invalid,
         };
         let size = info.size_bytes;
-        return Err(Error::new(
-            kind,
-            format!("{extent} is past the end of a device of {size} bytes"),
-        ));
+        let error =
+            Error::new(kind, format!("{extent} is past the end of a device of {size} bytes"));
+        return Err(error.at(size.max(extent.offset())));
     }
     if let Request::Write { data, .. } = request
         && data.len() as u64 != extent.length()

@@ -53,13 +53,14 @@ impl fmt::Display for ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     context: Option<Box<str>>,
+    offset: Option<u64>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
     /// An error of this kind, with what was being done and to what.
     pub fn new(kind: ErrorKind, context: impl Into<String>) -> Self {
-        Self { kind, context: Some(context.into().into_boxed_str()), source: None }
+        Self { context: Some(context.into().into_boxed_str()), ..kind.into() }
     }
 
     /// The same with the error that caused it.
@@ -67,6 +68,26 @@ impl Error {
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// The same, found at this byte of the device and at none before it.
+    #[must_use]
+    pub const fn at(mut self, offset: u64) -> Self {
+        self.offset = Some(offset);
+        self
+    }
+
+    /// The same, of a device that begins `offset` bytes into another one, as an error of that.
+    #[must_use]
+    pub fn moved_by(mut self, offset: u64) -> Self {
+        self.offset = self.offset.map(|at| at.saturating_add(offset));
+        self
+    }
+
+    /// The first byte that it is about, where that is known.
+    #[must_use]
+    pub const fn offset(&self) -> Option<u64> {
+        self.offset
     }
 
     /// What the caller should do about it.
@@ -96,7 +117,7 @@ pub fn with_sources(error: &dyn StdError) -> String {
 
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
-        Self { kind, context: None, source: None }
+        Self { kind, context: None, offset: None, source: None }
     }
 }
 
@@ -126,5 +147,12 @@ mod tests {
         assert_eq!(error.to_string(), "cannot write 4096+512");
         assert_eq!(error.with_sources(), "cannot write 4096+512: no storage space");
         assert_eq!(Error::from(ErrorKind::ReadOnly).to_string(), "the device is read-only");
+    }
+
+    #[test]
+    fn a_place_moves_with_its_device() {
+        let error = Error::new(ErrorKind::Medium, "bad sector");
+        assert_eq!(error.at(7).moved_by(100).offset(), Some(107));
+        assert_eq!(Error::from(ErrorKind::Medium).moved_by(100).offset(), None);
     }
 }

@@ -29,5 +29,5 @@ pub use extent::Extent;
 pub use medium::{Identity, Medium};
 #[cfg(feature = "testing")]
 pub use memory::MemoryDevice;
-pub use payload::Payload;
+pub use payload::{Part, Payload};
 pub use request::{Durability, Hole, Reply, Request};

@@ -4,31 +4,74 @@ use bytes::{Bytes, BytesMut};
 
 use crate::Extent;
 
-/// Zeroes that are answered from, at most so many in a part.
+/// Zeroes are handed out from here, so many at a time.
 static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
 
 /// Bytes in one or more parts, in order. A read that is served from several places is not copied together.
+///
+/// Zeroes that are known to be zeroes, because nothing is stored there, are kept as a number.
 #[derive(Clone, Debug, Default)]
 pub struct Payload {
-    first: Bytes,
-    rest: Vec<Bytes>,
+    first: Part,
+    rest: Vec<Part>,
+}
+
+/// A part of a [`Payload`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// These bytes, whatever they are.
+    Data(Bytes),
+    /// So many zeroes.
+    Zeroes(usize),
+}
+
+impl Part {
+    /// The number of bytes.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        match self {
+            Self::Data(data) => data.len(),
+            Self::Zeroes(count) => *count,
+        }
+    }
+
+    /// Whether there is no byte.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// It as bytes in memory; zeroes in several pieces, from one place.
+    pub fn into_pieces(self) -> impl Iterator<Item = Bytes> {
+        let (mut data, mut zeroes) = match self {
+            Self::Data(data) => (Some(data), 0),
+            Self::Zeroes(count) => (None, count),
+        };
+        std::iter::from_fn(move || {
+            let count = zeroes.min(ZEROES.len());
+            zeroes -= count;
+            data.take().or_else(|| (count > 0).then(|| Bytes::from_static(&ZEROES[..count])))
+        })
+    }
+}
+
+impl Default for Part {
+    fn default() -> Self {
+        Self::Data(Bytes::new())
+    }
 }
 
 impl Payload {
-    /// As many zeroes as the extent has bytes, all from one piece of memory.
+    /// As many zeroes as the extent has bytes.
     #[must_use]
     pub fn zeroes(extent: Extent) -> Self {
-        let mut payload = Self::default();
-        for piece in extent.pieces(ZEROES.len() as u64) {
-            payload.push(Bytes::from_static(&ZEROES[..piece.len_in_memory()]));
-        }
-        payload
+        Self { first: Part::Zeroes(extent.len_in_memory()), rest: Vec::new() }
     }
 
     /// The number of bytes in all parts.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.parts().map(Bytes::len).sum()
+        self.parts().map(Part::len).sum()
     }
 
     /// Whether there is no byte.
@@ -38,7 +81,29 @@ impl Payload {
     }
 
     /// Adds bytes behind those that are there.
-    pub fn push(&mut self, part: Bytes) {
+    pub fn push(&mut self, data: Bytes) {
+        self.add(Part::Data(data));
+    }
+
+    /// Adds so many zeroes behind what is there.
+    pub fn push_zeroes(&mut self, count: usize) {
+        match self.rest.last_mut().unwrap_or(&mut self.first) {
+            Part::Zeroes(before) => *before += count,
+            Part::Data(_) => self.add(Part::Zeroes(count)),
+        }
+    }
+
+    /// Adds all parts of another payload behind those that are there.
+    pub fn extend(&mut self, other: Self) {
+        for part in other.into_parts() {
+            match part {
+                Part::Data(data) => self.push(data),
+                Part::Zeroes(count) => self.push_zeroes(count),
+            }
+        }
+    }
+
+    fn add(&mut self, part: Part) {
         if self.first.is_empty() {
             self.first = part;
         } else if !part.is_empty() {
@@ -46,38 +111,36 @@ impl Payload {
         }
     }
 
-    /// Adds all parts of another payload behind those that are there.
-    pub fn extend(&mut self, other: Self) {
-        for part in other.into_parts() {
-            self.push(part);
-        }
-    }
-
     /// The parts, in order; none of them is empty, but for a payload of no bytes.
-    pub fn parts(&self) -> impl Iterator<Item = &Bytes> {
+    pub fn parts(&self) -> impl Iterator<Item = &Part> + Clone {
         std::iter::once(&self.first).chain(&self.rest)
     }
 
     /// The parts themselves, in order.
-    pub fn into_parts(self) -> impl Iterator<Item = Bytes> {
+    pub fn into_parts(self) -> impl Iterator<Item = Part> {
         std::iter::once(self.first).chain(self.rest)
     }
 
     /// All bytes in one piece; copies only where there are several parts.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
-        if self.rest.is_empty() {
-            return self.first;
+        if let (Part::Data(data), true) = (&self.first, self.rest.is_empty()) {
+            return data.clone();
         }
         let mut whole = BytesMut::with_capacity(self.len());
-        self.parts().for_each(|part| whole.extend_from_slice(part));
+        for part in self.into_parts() {
+            match part {
+                Part::Data(data) => whole.extend_from_slice(&data),
+                Part::Zeroes(count) => whole.resize(whole.len() + count, 0),
+            }
+        }
         whole.freeze()
     }
 }
 
 impl From<Bytes> for Payload {
     fn from(first: Bytes) -> Self {
-        Self { first, rest: Vec::new() }
+        Self { first: Part::Data(first), rest: Vec::new() }
     }
 }
 
@@ -92,5 +155,26 @@ mod tests {
             assert_eq!(zeroes.len() as u64, length);
             assert!(zeroes.into_bytes().iter().all(|byte| *byte == 0));
         }
+    }
+
+    #[test]
+    fn parts_stay_in_order_and_zeroes_run_together() {
+        let mut payload = Payload::default();
+        payload.push_zeroes(100_000);
+        payload.push_zeroes(40_000);
+        payload.push(Bytes::from_static(b"data"));
+        payload.push(Bytes::new());
+        let mut other = Payload::from(Bytes::from_static(b"more"));
+        other.push_zeroes(0);
+        other.push_zeroes(3);
+        payload.extend(other);
+        let data = |text: &'static [u8]| Part::Data(Bytes::from_static(text));
+        let parts = [Part::Zeroes(140_000), data(b"data"), data(b"more"), Part::Zeroes(3)];
+        assert_eq!(payload.parts().cloned().collect::<Vec<_>>(), parts);
+        assert_eq!(payload.len(), 140_011);
+        let pieces: Vec<Bytes> = parts.into_iter().flat_map(Part::into_pieces).collect();
+        let whole = [vec![0; 140_000], b"datamore\0\0\0".to_vec()].concat();
+        assert_eq!(pieces.concat(), whole);
+        assert_eq!(payload.into_bytes(), whole);
     }
 }

@@ -98,7 +98,9 @@ async fn carry_out(volume: Arc<Volume>, content: u64, mut request: Request) -> R
             Outcome::Answer(answer) => return answer,
             Outcome::Moved(rest) => patience.until_routed_elsewhere(&route).await.map(|()| rest)?,
             Outcome::NeedsMedium(rest) => {
-                patience.until_medium_is_in(&route).await.map(|()| rest)?
+                let waited = patience.until_medium_is_in(&route).await;
+                waited.map_err(|error| on_journal::at_first_missing(&volume, &rest, error))?;
+                rest
             }
             Outcome::NeedsRoom(rest, why) => {
                 patience.until_there_is_room(&route, &why).await.map(|()| rest)?

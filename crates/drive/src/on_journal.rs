@@ -139,6 +139,15 @@ async fn read(
     }
 }
 
+/// The error of a read that needs the medium, with the first byte that only the medium has.
+pub(crate) fn at_first_missing(volume: &Volume, request: &Request, error: Error) -> Error {
+    let pieces = request.extent().map(|extent| volume.log().pieces(extent)).unwrap_or_default();
+    match pieces.iter().find(|piece| piece.content.is_none()) {
+        Some(missing) => error.at(missing.extent.offset()),
+        None => error,
+    }
+}
+
 /// `None` where the attachment was left before the medium answered.
 async fn read_over_medium(
     attachment: &Arc<Attachment>,
@@ -165,7 +174,9 @@ async fn read_over_medium(
 fn add_content(payload: &mut Payload, piece: Piece) {
     match piece.content {
         Some(Content::Data(data)) => payload.push(data),
-        Some(Content::Zeroes | Content::Trimmed) => payload.extend(Payload::zeroes(piece.extent)),
+        Some(Content::Zeroes | Content::Trimmed) => {
+            payload.push_zeroes(piece.extent.len_in_memory());
+        }
         None => unreachable!("only called for what the journal has"),
     }
 }

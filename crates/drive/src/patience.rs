@@ -64,7 +64,7 @@ impl<'a> Patience<'a> {
         if self.volume.settings.absent_reads == AbsentReads::Error {
             return Err(Error::new(
                 ErrorKind::TimedOut,
-                format!("the medium of volume {name} is away"),
+                format!("please insert volume {name}: its medium is away"),
             ));
         }
         let deadline = self.deadline();
@@ -74,7 +74,11 @@ impl<'a> Patience<'a> {
             self.volume.event(EventKind::PleaseInsert, format!("please insert volume {name}"));
         }
         let moved = self.volume.routed_elsewhere(seen);
-        timeout_at(deadline, moved).await.map_err(|_| self.ran_out("its medium"))
+        timeout_at(deadline, moved).await.map_err(|_| {
+            let waited = self.volume.settings.absent_wait;
+            let text = format!("please insert volume {name}: waited {waited:?} for its medium");
+            Error::new(ErrorKind::TimedOut, text)
+        })
     }
 
     /// Waits until what was retained is in the journal.

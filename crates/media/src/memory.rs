@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use hotbay_block::{
-    BoxFuture, Device, DeviceInfo, Execution, Extent, Hole, Identity, Medium, Reply, Request,
-    Result,
+    BoxFuture, Device, DeviceInfo, Execution, Extent, Hole, Identity, Medium, Payload, Reply,
+    Request, Result,
 };
 use parking_lot::RwLock;
 use uuid::Uuid;
@@ -53,13 +53,20 @@ impl MemoryStore {
         })
     }
 
-    fn read(&self, extent: Extent, buffer: &mut BytesMut) {
+    /// Copies what is stored into the buffer; for all else there is nothing to be copied.
+    fn read(&self, extent: Extent, mut buffer: BytesMut) -> Payload {
+        let mut payload = Payload::default();
         for (chunk, range, part) in Self::parts(extent) {
             match self.stripe(chunk).read().get(&chunk) {
                 Some(bytes) => buffer.extend_from_slice(&bytes[range]),
-                None => buffer.resize(buffer.len() + part.len_in_memory(), 0),
+                None => {
+                    payload.push(buffer.split().freeze());
+                    payload.push_zeroes(part.len_in_memory());
+                }
             }
         }
+        payload.push(buffer.freeze());
+        payload
     }
 
     fn write(&self, extent: Extent, data: &[u8]) {
@@ -116,8 +123,8 @@ impl MemoryMedium {
 
     fn identity(&self) -> Identity {
         let size_bytes = self.store.size.0;
-        let mut head = BytesMut::new();
-        self.store.read(Extent::between(0, size_bytes.min(IDENTIFYING_BYTES)), &mut head);
+        let head = Extent::between(0, size_bytes.min(IDENTIFYING_BYTES));
+        let head = self.store.read(head, BytesMut::new()).into_bytes();
         Identity {
             size_bytes,
             content: content_ids(&head),
@@ -127,11 +134,10 @@ impl MemoryMedium {
         }
     }
 
-    fn read(&self, extent: Extent, mut buffer: BytesMut) -> Bytes {
+    fn read(&self, extent: Extent, mut buffer: BytesMut) -> Payload {
         buffer.clear();
         buffer.reserve(extent.len_in_memory());
-        self.store.read(extent, &mut buffer);
-        buffer.freeze()
+        self.store.read(extent, buffer)
     }
 }
 
@@ -148,7 +154,7 @@ impl Device for MemoryMedium {
     fn execute(&self, request: Request) -> Execution {
         match request {
             Request::Read { extent, buffer } => {
-                return Execution::Done(Ok(Reply::Data(self.read(extent, buffer).into())));
+                return Execution::Done(Ok(Reply::Data(self.read(extent, buffer))));
             }
             Request::Write { extent, data, .. } => self.store.write(extent, &data),
             Request::Zero { extent, hole, .. } => self.store.zero(extent, hole),

@@ -106,6 +106,9 @@ pub enum HandshakeError {
         /// Its length in bytes.
         length: u32,
     },
+    /// EXPORT_NAME, which has no reply that says no, after EXTENDED_HEADERS.
+    #[error("EXPORT_NAME after EXTENDED_HEADERS")]
+    ExportNameInExtended,
     /// More options than [`OPTIONS_MAX`](crate::limits::OPTIONS_MAX).
     #[error("too many options in one negotiation")]
     TooManyOptions,

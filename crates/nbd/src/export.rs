@@ -1,7 +1,7 @@
 //! What a negotiation needs to know of the exports.
 
-use crate::TransmissionFlags;
 use crate::limits::PAYLOAD_BYTES_MAX;
+use crate::{Dialect, TransmissionFlags};
 
 /// An export as a list shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,10 +38,18 @@ pub struct Export {
     pub description: String,
     /// Size in bytes.
     pub size_bytes: u64,
-    /// What it can do.
+    /// What it can do, less what depends on the dialect.
     pub flags: TransmissionFlags,
     /// The sizes of requests; a client is told when it asks.
     pub block_sizes: BlockSizes,
+}
+
+impl Export {
+    /// What it can do for a client with which this dialect was agreed upon.
+    pub(crate) const fn flags_in(&self, dialect: Dialect) -> TransmissionFlags {
+        let chunks = !matches!(dialect, Dialect::Simple);
+        self.flags.with_if(chunks, TransmissionFlags::SEND_DF)
+    }
 }
 
 /// Where a negotiation looks for exports.

@@ -18,10 +18,11 @@ use bytes::{Buf, BufMut, BytesMut};
 
 use crate::limits::{OPTION_BYTES_MAX, OPTIONS_MAX, STRING_BYTES_MAX};
 use crate::option::{
-    Known, OptionCode, OptionHeader, Refusal, ReplyKind, abort, export_name, go, info, list,
+    Known, OptionCode, OptionHeader, Refusal, ReplyKind, abort, export_name, extended_headers, go,
+    info, list, structured_reply,
 };
 use crate::wire::{OPTION_MAGIC, SERVER_MAGIC, in_memory, on_wire};
-use crate::{ClientFlags, Export, Exports, HandshakeError, HandshakeFlags};
+use crate::{ClientFlags, Dialect, Export, Exports, HandshakeError, HandshakeFlags};
 
 /// What the caller of [`ServerHandshake::advance`] is to do next.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct Chosen<T> {
     pub export: Export,
     /// What [`Exports::open`] gave.
     pub opened: T,
+    /// How the messages from now on are laid out.
+    pub dialect: Dialect,
 }
 
 /// The server's side of one negotiation, from the greeting to the transmission phase. Holds no bytes itself.
@@ -50,6 +53,7 @@ pub struct Chosen<T> {
 pub struct ServerHandshake {
     state: State,
     client: ClientFlags,
+    dialect: Dialect,
     options: u32,
 }
 
@@ -71,7 +75,8 @@ enum State {
 
 impl Default for ServerHandshake {
     fn default() -> Self {
-        Self { state: State::Greeting, client: ClientFlags::NONE, options: 0 }
+        let (client, dialect) = (ClientFlags::NONE, Dialect::Simple);
+        Self { state: State::Greeting, client, dialect, options: 0 }
     }
 }
 
@@ -183,25 +188,38 @@ impl ServerHandshake {
 
     /// Answers an option: the step to take, or why it is refused.
     fn answer<E: Exports + ?Sized>(
-        &self,
+        &mut self,
         known: Known,
         data: &[u8],
         output: &mut BytesMut,
         exports: &E,
     ) -> Result<Result<Step<E::Opened>, Refusal>, HandshakeError> {
-        let chosen = |(export, opened)| Step::Transmit(Chosen { export, opened });
+        let dialect = self.dialect;
+        let chosen = |(export, opened)| Step::Transmit(Chosen { export, opened, dialect });
         Ok(match known {
             Known::ExportName => {
-                Ok(chosen(export_name::answer(data, self.client, exports, output)?))
+                let client = (self.client, dialect);
+                Ok(chosen(export_name::answer(data, client, exports, output)?))
             }
             Known::Abort => {
                 abort::answer(output);
                 Ok(Step::Aborted)
             }
             Known::List => list::answer(data, exports, output).map(|()| Step::Send),
-            Known::Info => info::answer(data, exports, output).map(|()| Step::Send),
-            Known::Go => go::answer(data, exports, output).map(chosen),
+            Known::Info => info::answer(data, dialect, exports, output).map(|()| Step::Send),
+            Known::Go => go::answer(data, dialect, exports, output).map(chosen),
+            Known::StructuredReply => {
+                structured_reply::answer(data, dialect, output).map(|agreed| self.speak(agreed))
+            }
+            Known::ExtendedHeaders => {
+                extended_headers::answer(data, output).map(|agreed| self.speak(agreed))
+            }
         })
+    }
+
+    const fn speak<T>(&mut self, dialect: Dialect) -> Step<T> {
+        self.dialect = dialect;
+        Step::Send
     }
 
     fn drain<T>(

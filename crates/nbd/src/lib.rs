@@ -6,7 +6,8 @@
 //!
 //! * [`ServerHandshake`]: the server's side of the negotiation, with the exports asked for through [`Exports`].
 //! * [`client::Handshake`]: the client's side of it.
-//! * [`RequestHeader`], [`SimpleReply`]: the transmission phase, for both.
+//! * [`RequestHeader`], [`SimpleReply`]: the transmission phase, for both; [`Chunk`]: the server's structured replies.
+//! * [`Dialect`]: what was agreed upon for it.
 //! * [`uri::NbdUri`]: where an export is.
 //! * [`option`]: one file for each option of the negotiation, with what either role says in it.
 //!
@@ -14,7 +15,9 @@
 
 #![warn(clippy::as_conversions, clippy::indexing_slicing)]
 
+mod chunk;
 pub mod client;
+mod dialect;
 mod error;
 mod export;
 mod flags;
@@ -26,6 +29,8 @@ mod request;
 pub mod uri;
 pub mod wire;
 
+pub use chunk::{Chunk, ReplyTo};
+pub use dialect::Dialect;
 pub use error::{ErrorNumber, HandshakeError, WrongMagic};
 pub use export::{BlockSizes, Export, ExportDescription, Exports};
 pub use flags::{ClientFlags, CommandFlags, HandshakeFlags, TransmissionFlags};

@@ -5,8 +5,8 @@ use std::fmt;
 use bytes::{Buf, BufMut};
 
 use crate::limits::PAYLOAD_BYTES_MAX;
-use crate::wire::REQUEST_MAGIC;
-use crate::{CommandFlags, ErrorNumber, WrongMagic};
+use crate::wire::{EXTENDED_REQUEST_MAGIC, REQUEST_MAGIC};
+use crate::{CommandFlags, Dialect, ErrorNumber, WrongMagic};
 
 /// The client's own mark of a request, handed back in the reply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -64,12 +64,16 @@ impl Command {
         }
     }
 
-    /// The flags that it takes from a client to which nothing was offered beyond simple replies. FUA is
-    /// legal on every command.
-    const fn flags(self) -> CommandFlags {
+    /// The flags that it takes. FUA is legal on every command.
+    const fn flags(self, dialect: Dialect) -> CommandFlags {
+        let flags = CommandFlags::FUA;
+        let chunks = !matches!(dialect, Dialect::Simple);
+        let extended = matches!(dialect, Dialect::Extended);
         match self {
-            Self::WriteZeroes => CommandFlags::FUA.with(CommandFlags::NO_HOLE),
-            _ => CommandFlags::FUA,
+            Self::Read => flags.with_if(chunks, CommandFlags::DF),
+            Self::Write => flags.with_if(extended, CommandFlags::PAYLOAD_LEN),
+            Self::WriteZeroes => flags.with(CommandFlags::NO_HOLE),
+            _ => flags,
         }
     }
 }
@@ -89,7 +93,7 @@ impl fmt::Display for Command {
     }
 }
 
-/// The 28 bytes that begin a request. Decoded as they stand: whether they make sense is [`Self::refusal`]'s
+/// The bytes that begin a request. Decoded as they stand: whether they make sense is [`Self::refusal`]'s
 /// and the device's to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestHeader {
@@ -101,13 +105,30 @@ pub struct RequestHeader {
     pub cookie: Cookie,
     /// The first byte that it is about.
     pub offset: u64,
-    /// How many bytes it is about; of a WRITE, how many follow the header.
-    pub length: u32,
+    /// How many bytes it is about, or, see [`Self::payload_bytes`], how many follow the header. At most 32 bits,
+    /// but for [`Dialect::Extended`].
+    pub length: u64,
 }
 
 impl RequestHeader {
-    /// Its size on the wire.
+    /// Its size on the wire, but for [`Dialect::Extended`].
     pub const BYTES: usize = 28;
+
+    /// Its size on the wire in any dialect.
+    #[must_use]
+    pub const fn bytes(dialect: Dialect) -> usize {
+        match dialect {
+            Dialect::Simple | Dialect::Structured => Self::BYTES,
+            Dialect::Extended => Self::BYTES + 4,
+        }
+    }
+
+    const fn magic(dialect: Dialect) -> u32 {
+        match dialect {
+            Dialect::Simple | Dialect::Structured => REQUEST_MAGIC,
+            Dialect::Extended => EXTENDED_REQUEST_MAGIC,
+        }
+    }
 
     /// Takes the header at the front of `input`.
     ///
@@ -115,50 +136,63 @@ impl RequestHeader {
     ///
     /// # Errors
     /// Where it does not begin with its magic number. The session cannot go on.
-    pub fn decode(input: &mut impl Buf) -> Result<Option<Self>, WrongMagic> {
-        if input.remaining() < Self::BYTES {
+    pub fn decode(input: &mut impl Buf, dialect: Dialect) -> Result<Option<Self>, WrongMagic> {
+        if input.remaining() < Self::bytes(dialect) {
             return Ok(None);
         }
-        let magic = input.get_u32();
-        if magic != REQUEST_MAGIC {
-            return Err(WrongMagic { expected: REQUEST_MAGIC.into(), found: magic.into() });
+        let (magic, expected) = (input.get_u32(), Self::magic(dialect));
+        if magic != expected {
+            return Err(WrongMagic { expected: expected.into(), found: magic.into() });
         }
         let flags = CommandFlags::from_bits(input.get_u16());
         let command = Command::from_number(input.get_u16());
         let cookie = Cookie(input.get_u64());
         let offset = input.get_u64();
-        let length = input.get_u32();
+        let length = match dialect {
+            Dialect::Simple | Dialect::Structured => input.get_u32().into(),
+            Dialect::Extended => input.get_u64(),
+        };
         Ok(Some(Self { command, flags, cookie, offset, length }))
     }
 
     /// Appends it to `output`.
-    pub fn encode(&self, output: &mut impl BufMut) {
-        output.put_u32(REQUEST_MAGIC);
+    ///
+    /// # Panics
+    /// Where the dialect has no room for the length.
+    pub fn encode(&self, output: &mut impl BufMut, dialect: Dialect) {
+        output.put_u32(Self::magic(dialect));
         output.put_u16(self.flags.bits());
         output.put_u16(self.command.number());
         output.put_u64(self.cookie.0);
         output.put_u64(self.offset);
-        output.put_u32(self.length);
+        match dialect {
+            Dialect::Simple | Dialect::Structured => {
+                output.put_u32(u32::try_from(self.length).expect("a length has 32 bits"));
+            }
+            Dialect::Extended => output.put_u64(self.length),
+        }
     }
 
     /// The number of bytes that follow it, whatever else is wrong with it: they are to be taken from the
     /// connection even where it is refused.
+    ///
+    /// A WRITE is followed by bytes also where an extended one lacks PAYLOAD_LEN, which the protocol wants it to have: no
+    /// client means anything else by it.
     #[must_use]
-    pub const fn payload_bytes(&self) -> u32 {
-        match self.command {
-            Command::Write => self.length,
-            _ => 0,
-        }
+    pub const fn payload_bytes(&self, dialect: Dialect) -> u64 {
+        let says_so =
+            matches!(dialect, Dialect::Extended) && self.flags.contains(CommandFlags::PAYLOAD_LEN);
+        if matches!(self.command, Command::Write) || says_so { self.length } else { 0 }
     }
 
     /// The error that it is answered with, whatever the export: a command or a flag that is not known, or
     /// a payload above [`PAYLOAD_BYTES_MAX`].
     #[must_use]
-    pub fn refusal(&self) -> Option<ErrorNumber> {
+    pub fn refusal(&self, dialect: Dialect) -> Option<ErrorNumber> {
         let unknown_command = matches!(self.command, Command::Other(_));
-        let unknown_flags = !self.flags.without(self.command.flags()).is_empty();
+        let unknown_flags = !self.flags.without(self.command.flags(dialect)).is_empty();
         let carries = matches!(self.command, Command::Read | Command::Write);
-        let too_long = carries && self.length > PAYLOAD_BYTES_MAX;
+        let too_long = carries && self.length > PAYLOAD_BYTES_MAX.into();
         (unknown_command || unknown_flags || too_long).then_some(ErrorNumber::Invalid)
     }
 }

@@ -13,6 +13,13 @@ pub const REQUEST_MAGIC: u32 = 0x2560_9513;
 /// The first 4 bytes of each simple reply.
 pub const SIMPLE_REPLY_MAGIC: u32 = 0x6744_6698;
 
+/// The first 4 bytes of each chunk of a structured reply.
+pub const STRUCTURED_REPLY_MAGIC: u32 = 0x668e_33ef;
+/// The first 4 bytes of each request with an extended header.
+pub const EXTENDED_REQUEST_MAGIC: u32 = 0x21e4_1c71;
+/// The first 4 bytes of each chunk with an extended header.
+pub const EXTENDED_REPLY_MAGIC: u32 = 0x6e8a_278c;
+
 /// The TCP port that is NBD's by registration.
 pub const DEFAULT_PORT: u16 = 10809;
 

@@ -2,7 +2,8 @@
 
 use bytes::{Buf, BytesMut};
 use hotbay_nbd::{
-    Command, CommandFlags, Cookie, ErrorNumber, RequestHeader, SimpleReply, WrongMagic,
+    Chunk, Command, CommandFlags, Cookie, Dialect, ErrorNumber, ReplyTo, RequestHeader,
+    SimpleReply, WrongMagic,
 };
 use proptest::prelude::*;
 
@@ -22,10 +23,10 @@ fn write() -> RequestHeader {
 #[test]
 fn a_request_is_these_bytes() {
     let mut bytes = BytesMut::new();
-    write().encode(&mut bytes);
+    write().encode(&mut bytes, Dialect::Simple);
     assert_eq!(bytes.as_ref(), WRITE);
     bytes.extend_from_slice(b"payload");
-    assert_eq!(RequestHeader::decode(&mut bytes), Ok(Some(write())));
+    assert_eq!(RequestHeader::decode(&mut bytes, Dialect::Simple), Ok(Some(write())));
     assert_eq!(bytes.as_ref(), b"payload");
 }
 
@@ -49,7 +50,7 @@ fn a_reply_is_these_bytes() {
 fn a_header_that_is_not_there_in_full_is_left_alone() {
     for end in 0..WRITE.len() {
         let mut part = &WRITE[..end];
-        assert_eq!(RequestHeader::decode(&mut part), Ok(None));
+        assert_eq!(RequestHeader::decode(&mut part, Dialect::Simple), Ok(None));
         assert_eq!(part.remaining(), end);
     }
     let mut part: &[u8] = b"\x67\x44\x66\x98\x00\x00\x00\x00cookie!";
@@ -61,19 +62,22 @@ fn a_header_that_is_not_there_in_full_is_left_alone() {
 fn a_wrong_magic_is_fatal() {
     let wrong = |expected| Err(WrongMagic { expected, found: 0x2121_2121 });
     let mut noise: &[u8] = &[b'!'; 40];
-    assert_eq!(RequestHeader::decode(&mut noise), wrong(0x2560_9513).map(|()| None));
+    assert_eq!(
+        RequestHeader::decode(&mut noise, Dialect::Simple),
+        wrong(0x2560_9513).map(|()| None)
+    );
     let mut noise: &[u8] = &[b'!'; 40];
     assert_eq!(SimpleReply::decode(&mut noise), wrong(0x6744_6698).map(|()| None));
 }
 
 #[test]
 fn refusals() {
-    const MAX: u32 = 64 << 20;
+    const MAX: u64 = 64 << 20;
     let fua = CommandFlags::FUA;
     let all = [0, 1, 2, 3, 4, 5, 6].map(Command::from_number);
     let refused = |command, flags, length| {
         let request = RequestHeader { command, flags, length, ..write() };
-        match request.refusal() {
+        match request.refusal(Dialect::Simple) {
             None => false,
             Some(error) => {
                 assert_eq!(error, ErrorNumber::Invalid);
@@ -99,8 +103,94 @@ fn only_a_write_is_followed_by_bytes_whatever_its_flags() {
     for number in 0..20 {
         let flags = CommandFlags::from_bits(u16::MAX);
         let request = RequestHeader { command: Command::from_number(number), flags, ..write() };
-        assert_eq!(request.payload_bytes(), if number == 1 { 512 } else { 0 });
+        assert_eq!(request.payload_bytes(Dialect::Simple), if number == 1 { 512 } else { 0 });
     }
+}
+
+#[test]
+fn an_extended_request_is_these_bytes() {
+    let mut bytes = BytesMut::new();
+    let request = RequestHeader { length: 1 << 40, ..write() };
+    request.encode(&mut bytes, Dialect::Extended);
+    assert_eq!(
+        bytes.as_ref(),
+        b"\x21\xe4\x1c\x71\0\x01\0\x01cookie!!\0\0\0\0\0\x01\0\0\0\0\x01\0\0\0\0\0"
+    );
+    for end in 0..bytes.len() {
+        assert_eq!(RequestHeader::decode(&mut &bytes[..end], Dialect::Extended), Ok(None));
+    }
+    assert!(RequestHeader::decode(&mut &bytes[..], Dialect::Structured).is_err());
+    assert!(RequestHeader::decode(&mut WRITE.repeat(2).as_slice(), Dialect::Extended).is_err());
+}
+
+#[test]
+fn each_dialect_has_its_flags() {
+    let legal = |command, flags, dialect| {
+        RequestHeader { command, flags, length: 512, ..write() }.refusal(dialect).is_none()
+    };
+    for dialect in [Dialect::Simple, Dialect::Structured, Dialect::Extended] {
+        let (df, payload) = (CommandFlags::DF, CommandFlags::PAYLOAD_LEN);
+        assert_eq!(legal(Command::Read, df, dialect), dialect != Dialect::Simple);
+        assert_eq!(legal(Command::Write, payload, dialect), dialect == Dialect::Extended);
+        assert!(!legal(Command::Write, df, dialect));
+        for command in [Command::Read, Command::Trim, Command::Flush, Command::WriteZeroes] {
+            assert!(!legal(command, payload, dialect), "{command}");
+        }
+    }
+}
+
+#[test]
+fn an_extended_request_says_itself_what_follows() {
+    let follows = |number, flags| {
+        let command = Command::from_number(number);
+        let request = RequestHeader { command, flags, ..write() };
+        request.payload_bytes(Dialect::Extended)
+    };
+    for number in 0..20 {
+        assert_eq!(follows(number, CommandFlags::PAYLOAD_LEN), 512);
+        assert_eq!(follows(number, CommandFlags::FUA), if number == 1 { 512 } else { 0 });
+    }
+}
+
+#[test]
+fn chunks_are_these_bytes() {
+    let to = ReplyTo { cookie: Cookie(u64::from_be_bytes(*b"cookie!!")), offset: 0x1234 };
+    let text = "please insert";
+    let error = |offset| Chunk::Error { error: ErrorNumber::Io, text, offset };
+    let table: [(Chunk<'_>, u16, &[u8], u8); 5] = [
+        (Chunk::None, 0, b"", 0),
+        (Chunk::Data { offset: 0x1235, length: 9 }, 1, b"\0\0\0\0\0\0\x12\x35", 9),
+        (Chunk::Hole { offset: 0x1235, length: 0x10000 }, 2, b"\0\0\0\0\0\0\x12\x35\0\x01\0\0", 0),
+        (error(None), 0x8001, b"\0\0\0\x05\0\x0dplease insert", 0),
+        (error(Some(0x1236)), 0x8002, b"\0\0\0\x05\0\x0dplease insert\0\0\0\0\0\0\x12\x36", 0),
+    ];
+    for (chunk, kind, payload, follow) in table {
+        for (done, flags) in [(false, 0u16), (true, 1)] {
+            let length = u8::try_from(payload.len()).unwrap() + follow;
+            let begin = |magic: &[u8]| {
+                [magic, &flags.to_be_bytes(), &kind.to_be_bytes(), b"cookie!!"].concat()
+            };
+            let mut output = BytesMut::new();
+            chunk.encode(to, done, Dialect::Structured, &mut output);
+            let begun = begin(b"\x66\x8e\x33\xef");
+            assert_eq!(output, [&begun, [0, 0, 0, length].as_slice(), payload].concat());
+            output.clear();
+            chunk.encode(to, done, Dialect::Extended, &mut output);
+            let begun = begin(b"\x6e\x8a\x27\x8c");
+            let lengths = [0, 0, 0, 0, 0, 0, 0x12, 0x34, 0, 0, 0, 0, 0, 0, 0, length];
+            assert_eq!(output, [&begun, lengths.as_slice(), payload].concat());
+        }
+    }
+}
+
+#[test]
+fn the_text_of_an_error_is_bounded() {
+    let text = "é".repeat(3000);
+    let to = ReplyTo { cookie: Cookie(1), offset: 0 };
+    let mut output = BytesMut::new();
+    let chunk = Chunk::Error { error: ErrorNumber::Io, text: &text, offset: None };
+    chunk.encode(to, true, Dialect::Structured, &mut output);
+    assert_eq!(output.len(), 20 + 6 + 4096);
 }
 
 proptest! {
@@ -111,22 +201,26 @@ proptest! {
             flags: CommandFlags::from_bits(bits),
             cookie: Cookie(cookie),
             offset,
-            length,
+            length: length.into(),
         };
         let mut bytes = BytesMut::new();
-        request.encode(&mut bytes);
-        prop_assert_eq!(bytes.len(), RequestHeader::BYTES);
-        prop_assert_eq!(RequestHeader::decode(&mut bytes), Ok(Some(request)));
+        for dialect in [Dialect::Simple, Dialect::Structured, Dialect::Extended] {
+            request.encode(&mut bytes, dialect);
+            prop_assert_eq!(bytes.len(), RequestHeader::bytes(dialect));
+            prop_assert_eq!(RequestHeader::decode(&mut bytes, dialect), Ok(Some(request)));
+        }
+        request.encode(&mut bytes, Dialect::Simple);
+        prop_assert_eq!(RequestHeader::decode(&mut bytes, Dialect::Simple), Ok(Some(request)));
     }
 
     #[test]
     fn any_header_is_decoded_or_refused(noise in proptest::collection::vec(any::<u8>(), 0..40)) {
         let mut request = [&[0x25, 0x60, 0x95, 0x13], noise.as_slice()].concat();
-        let decoded = RequestHeader::decode(&mut request.as_slice());
+        let decoded = RequestHeader::decode(&mut request.as_slice(), Dialect::Simple);
         prop_assert_eq!(matches!(decoded, Ok(Some(_))), request.len() >= RequestHeader::BYTES);
         if let Ok(Some(header)) = decoded {
             let mut again = BytesMut::new();
-            header.encode(&mut again);
+            header.encode(&mut again, Dialect::Simple);
             request.truncate(RequestHeader::BYTES);
             prop_assert_eq!(again.as_ref(), request.as_slice());
         }

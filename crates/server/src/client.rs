@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use hotbay_nbd::client::{Goal, Handshake, Opened, Step};
 use hotbay_nbd::{
-    Command, CommandFlags, Cookie, ErrorNumber, ExportDescription, RequestHeader, SimpleReply,
+    Command, CommandFlags, Cookie, Dialect, ErrorNumber, ExportDescription, RequestHeader,
+    SimpleReply,
 };
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -203,7 +204,7 @@ impl Client {
         data: Bytes,
     ) -> Result<Bytes, ClientError> {
         let cookie = Cookie(self.cookies.fetch_add(1, Ordering::Relaxed));
-        let header = RequestHeader { command, flags, cookie, offset, length };
+        let header = RequestHeader { command, flags, cookie, offset, length: length.into() };
         let permit = self.requests.reserve().await.map_err(|_| ClientError::Ended)?;
         let (reply, answered) = oneshot::channel();
         let bytes = if command == Command::Read { in_memory(length) } else { 0 };
@@ -291,7 +292,7 @@ async fn send_all<S: AsyncWrite>(
 ) {
     let mut headers = BytesMut::new();
     while let Some(Outgoing { header, mut data }) = outgoing.recv().await {
-        header.encode(&mut headers);
+        header.encode(&mut headers, Dialect::Simple);
         let sent = async {
             writer.write_all_buf(&mut headers).await?;
             writer.write_all_buf(&mut data).await?;
@@ -303,7 +304,8 @@ async fn send_all<S: AsyncWrite>(
         }
     }
     let (command, flags) = (Command::Disconnect, CommandFlags::NONE);
-    RequestHeader { command, flags, cookie: Cookie(0), offset: 0, length: 0 }.encode(&mut headers);
+    let goodbye = RequestHeader { command, flags, cookie: Cookie(0), offset: 0, length: 0 };
+    goodbye.encode(&mut headers, Dialect::Simple);
     // The server may be gone already; there is nobody left to be told.
     let _ = writer.write_all_buf(&mut headers).await;
     let _ = writer.shutdown().await;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotbay_block::with_sources;
+use hotbay_nbd::Chosen;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -205,14 +206,16 @@ async fn converse(
     context: &Context,
     stopping: watch::Receiver<()>,
 ) -> End {
-    let export = chosen.export.name;
+    let Chosen { export, opened, dialect } = chosen;
+    let export = export.name;
     let entered = context.sessions.enter(&export);
     tracing::info!(export, "a session begins");
     let spin = session::Spin::new(context.floor.clone());
     let stopped = stopped(stopping);
     let tally = session::Tally::new(entered.counters());
     let limits = &context.limits;
-    let end = session::serve(stream, received, chosen.opened, limits, spin, tally, stopped).await;
+    let end =
+        session::serve(stream, (received, dialect), opened, limits, spin, tally, stopped).await;
     match &end {
         End::Disconnected | End::Exchanged | End::Stopped => {
             tracing::info!(export, reason = %end, "a session ends");

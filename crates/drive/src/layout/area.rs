@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::TryFutureExt as _;
 use hotbay_block::{Device, Error, ErrorKind, Execution, Extent, Payload, Reply, Request, Result};
 
 /// A part of a joined disk.
@@ -76,7 +77,8 @@ impl Area {
         let extent = request.extent();
         match (&self.holds, extent) {
             (Holds::Volume(device), Some(extent)) => {
-                device.execute(request.at(extent.offset() - self.extent.offset()))
+                let begins = self.extent.offset();
+                moved_by(begins, device.execute(request.at(extent.offset() - begins)))
             }
             (Holds::Volume(device), None) => device.execute(request),
             (_, Some(extent)) if matches!(request, Request::Read { .. }) => {
@@ -90,6 +92,17 @@ impl Area {
         match &self.holds {
             Holds::Table(bytes) => bytes.slice(self.extent.range_of(extent)).into(),
             Holds::Zeroes | Holds::Volume(_) => Payload::zeroes(extent),
+        }
+    }
+}
+
+/// The same execution, on a device that begins `offset` bytes into the disk.
+fn moved_by(offset: u64, execution: Execution) -> Execution {
+    match execution {
+        Execution::Done(answer) => Execution::Done(answer.map_err(|error| error.moved_by(offset))),
+        Execution::Later(answer) if offset == 0 => Execution::Later(answer),
+        Execution::Later(answer) => {
+            Execution::later(answer.map_err(move |error| error.moved_by(offset)))
         }
     }
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use hotbay_nbd::{Command, CommandFlags, Cookie, ErrorNumber, RequestHeader, SimpleReply};
+use hotbay_nbd::{Command, CommandFlags, Cookie, Dialect, ErrorNumber, RequestHeader, SimpleReply};
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -151,7 +151,8 @@ async fn say_goodbye(
 ) -> io::Result<()> {
     let mut bytes = BytesMut::new();
     let (command, flags) = (Command::Disconnect, CommandFlags::NONE);
-    RequestHeader { command, flags, cookie: Cookie(0), offset: 0, length: 0 }.encode(&mut bytes);
+    let goodbye = RequestHeader { command, flags, cookie: Cookie(0), offset: 0, length: 0 };
+    goodbye.encode(&mut bytes, Dialect::Simple);
     writer.write_all_buf(&mut bytes).await?;
     writer.shutdown().await?;
     let mut rest = [0; 64];
@@ -177,6 +178,7 @@ async fn send_all(
         }
         life.enter(batch.drain(..).map(flight), |cookie, ask| {
             let Ask { command, flags, offset, length, data, .. } = ask;
+            let length = length.into();
             outgoing.push(&RequestHeader { command, flags, cookie, offset, length }, data);
         });
         if let Err(error) = writer.write_all_buf(&mut outgoing).await {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
-use hotbay_nbd::RequestHeader;
+use hotbay_nbd::{Dialect, RequestHeader};
 
 /// A payload up to this long is copied: that is cheaper than a piece of its own.
 const COPIED_BYTES_MAX: usize = 8 << 10;
@@ -20,7 +20,7 @@ pub(super) struct Outgoing {
 impl Outgoing {
     /// Adds a request.
     pub(super) fn push(&mut self, header: &RequestHeader, data: Bytes) {
-        header.encode(&mut self.tail);
+        header.encode(&mut self.tail, Dialect::Simple);
         if data.len() <= COPIED_BYTES_MAX {
             self.tail.extend_from_slice(&data);
         } else {
@@ -78,10 +78,10 @@ mod tests {
             for (number, length) in (0..).zip(lengths) {
                 let header = RequestHeader {
                     command: Command::Write, flags: CommandFlags::NONE, cookie: Cookie(number),
-                    offset: 0, length: u32::try_from(length).unwrap(),
+                    offset: 0, length: u64::try_from(length).unwrap(),
                 };
                 let data = Bytes::from(vec![number.to_le_bytes()[0]; length]);
-                header.encode(&mut expected);
+                header.encode(&mut expected, Dialect::Simple);
                 expected.extend_from_slice(&data);
                 outgoing.push(&header, data);
             }

@@ -4,22 +4,25 @@ use bytes::{Buf, BufMut, BytesMut};
 
 use super::{OptionCode, export_name, put_option};
 use crate::wire::{EXPORT_NAME_ZEROES, on_wire};
-use crate::{ClientFlags, Export, Exports, HandshakeError, TransmissionFlags};
+use crate::{ClientFlags, Dialect, Export, Exports, HandshakeError, TransmissionFlags};
 
-/// The server's answer: the export's size and flags, or a disconnect.
+/// The server's answer: the export's size and flags, or a disconnect. Extended headers are for GO alone.
 pub(crate) fn answer<E: Exports + ?Sized>(
     data: &[u8],
-    client: ClientFlags,
+    (client, dialect): (ClientFlags, Dialect),
     exports: &E,
     output: &mut BytesMut,
 ) -> Result<(Export, E::Opened), HandshakeError> {
+    if dialect == Dialect::Extended {
+        return Err(HandshakeError::ExportNameInExtended);
+    }
     let name = export_name(data)
         .map_err(|_| HandshakeError::InvalidName { length: on_wire(data.len()) })?;
     let Some((export, opened)) = exports.open(name) else {
         return Err(HandshakeError::UnknownExport { name: name.to_owned() });
     };
     output.put_u64(export.size_bytes);
-    output.put_u16(export.flags.bits());
+    output.put_u16(export.flags_in(dialect).bits());
     if !client.contains(ClientFlags::NO_ZEROES) {
         output.put_bytes(0, EXPORT_NAME_ZEROES);
     }

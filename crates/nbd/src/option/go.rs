@@ -3,15 +3,16 @@
 use bytes::BytesMut;
 
 use super::{OptionCode, Refusal, info, put_option};
-use crate::{Export, Exports};
+use crate::{Dialect, Export, Exports};
 
 /// The server's answer: the information, ACK, and the export that is open from now on.
 pub(crate) fn answer<E: Exports + ?Sized>(
     data: &[u8],
+    dialect: Dialect,
     exports: &E,
     output: &mut BytesMut,
 ) -> Result<(Export, E::Opened), Refusal> {
-    info::describe(OptionCode::GO, data, exports, output)
+    info::describe(OptionCode::GO, dialect, data, exports, output)
 }
 
 /// The client's request for all there is to know of an export.

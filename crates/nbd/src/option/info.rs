@@ -5,7 +5,7 @@ use bytes::{Buf, BufMut, BytesMut};
 use super::{OptionCode, Refusal, ReplyKind, export_name, put_reply};
 use crate::limits::STRING_BYTES_MAX;
 use crate::wire::{clip, put_string, take_string};
-use crate::{BlockSizes, Export, Exports, TransmissionFlags};
+use crate::{BlockSizes, Dialect, Export, Exports, TransmissionFlags};
 
 /// The kind of a piece of information. Others are ignored, by either role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,15 +117,17 @@ impl Wanted {
 /// The server's answer: the information, then ACK.
 pub(crate) fn answer<E: Exports + ?Sized>(
     data: &[u8],
+    dialect: Dialect,
     exports: &E,
     output: &mut BytesMut,
 ) -> Result<(), Refusal> {
-    describe(OptionCode::INFO, data, exports, output).map(drop)
+    describe(OptionCode::INFO, dialect, data, exports, output).map(drop)
 }
 
 /// Answers INFO or GO, and hands out the export that was opened for it.
 pub(super) fn describe<E: Exports + ?Sized>(
     option: OptionCode,
+    dialect: Dialect,
     mut data: &[u8],
     exports: &E,
     output: &mut BytesMut,
@@ -137,7 +139,7 @@ pub(super) fn describe<E: Exports + ?Sized>(
     let Some((export, opened)) = exports.open(name) else {
         return Err(unknown(name));
     };
-    for information in pieces(&export, wanted) {
+    for information in pieces(&export, dialect, wanted) {
         let mut data = BytesMut::new();
         information.encode(&mut data);
         put_reply(output, option, ReplyKind::INFO, &data);
@@ -146,8 +148,9 @@ pub(super) fn describe<E: Exports + ?Sized>(
     Ok((export, opened))
 }
 
-fn pieces(export: &Export, wanted: Wanted) -> impl Iterator<Item = Information> {
-    let about = Information::Export { size_bytes: export.size_bytes, flags: export.flags };
+fn pieces(export: &Export, dialect: Dialect, wanted: Wanted) -> impl Iterator<Item = Information> {
+    let flags = export.flags_in(dialect);
+    let about = Information::Export { size_bytes: export.size_bytes, flags };
     let name = wanted.name.then(|| Information::Name(export.name.clone()));
     let text = wanted.description.then(|| Information::Description(export.description.clone()));
     let sizes = wanted.block_sizes.then_some(Information::BlockSizes(export.block_sizes));

@@ -5,9 +5,11 @@
 
 pub(crate) mod abort;
 pub(crate) mod export_name;
+pub(crate) mod extended_headers;
 pub(crate) mod go;
 pub(crate) mod info;
 pub(crate) mod list;
+pub(crate) mod structured_reply;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -33,6 +35,10 @@ impl OptionCode {
     pub const INFO: Self = Self(6);
     /// Describe an export and go to the transmission phase.
     pub const GO: Self = Self(7);
+    /// Answer in chunks.
+    pub const STRUCTURED_REPLY: Self = Self(8);
+    /// Headers with lengths of 64 bits.
+    pub const EXTENDED_HEADERS: Self = Self(11);
 }
 
 impl fmt::Display for OptionCode {
@@ -43,6 +49,8 @@ impl fmt::Display for OptionCode {
             Self::LIST => "LIST",
             Self::INFO => "INFO",
             Self::GO => "GO",
+            Self::STRUCTURED_REPLY => "STRUCTURED_REPLY",
+            Self::EXTENDED_HEADERS => "EXTENDED_HEADERS",
             Self(number) => return write!(f, "{number}"),
         })
     }
@@ -62,6 +70,8 @@ pub(crate) enum Known {
     List,
     Info,
     Go,
+    StructuredReply,
+    ExtendedHeaders,
 }
 
 impl Known {
@@ -72,6 +82,8 @@ impl Known {
             OptionCode::LIST => Self::List,
             OptionCode::INFO => Self::Info,
             OptionCode::GO => Self::Go,
+            OptionCode::STRUCTURED_REPLY => Self::StructuredReply,
+            OptionCode::EXTENDED_HEADERS => Self::ExtendedHeaders,
             _ => return None,
         })
     }

@@ -3,8 +3,8 @@
 
 use bytes::BytesMut;
 use hotbay_nbd::{
-    BlockSizes, Chosen, Export, ExportDescription, Exports, HandshakeError, ServerHandshake, Step,
-    TransmissionFlags,
+    BlockSizes, Chosen, Dialect, Export, ExportDescription, Exports, HandshakeError,
+    ServerHandshake, Step, TransmissionFlags,
 };
 
 pub(crate) const OPTION: u64 = 0x4948_4156_454f_5054;
@@ -14,6 +14,7 @@ pub(crate) const GREETING: &[u8] = b"NBDMAGICIHAVEOPT\x00\x03";
 pub(crate) const ACK: u32 = 1;
 pub(crate) const SERVER: u32 = 2;
 pub(crate) const INFO: u32 = 3;
+pub(crate) const ERR_EXTENDED_REQUIRED: u32 = 0x8000_000a;
 pub(crate) const ERR_UNSUP: u32 = 0x8000_0001;
 pub(crate) const ERR_INVALID: u32 = 0x8000_0003;
 pub(crate) const ERR_UNKNOWN: u32 = 0x8000_0006;
@@ -77,7 +78,11 @@ pub(crate) fn about(name: &str, kinds: &[u16]) -> Vec<u8> {
 
 /// The piece of information EXPORT of [`Two`]'s exports.
 pub(crate) fn info_export(size: u64) -> Vec<u8> {
-    cat(&[&[0, 0], &size.to_be_bytes(), &[0, 5]])
+    info_export_with(size, 5)
+}
+
+pub(crate) fn info_export_with(size: u64, flags: u16) -> Vec<u8> {
+    cat(&[&[0, 0], &size.to_be_bytes(), &flags.to_be_bytes()])
 }
 
 /// How a negotiation stands when the input is used up.
@@ -85,6 +90,8 @@ pub(crate) fn info_export(size: u64) -> Vec<u8> {
 pub(crate) enum End {
     Waits,
     Transmits(String, Vec<u8>),
+    /// The same, in another dialect than the plain one.
+    TransmitsIn(Dialect, String),
     Aborted,
     Fails(HandshakeError),
 }
@@ -106,7 +113,10 @@ pub(crate) fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, 
                     None => return (output.to_vec(), End::Waits, held),
                 }
             }
-            Ok(Step::Transmit(Chosen { export, opened })) => {
+            Ok(Step::Transmit(Chosen { export, dialect, .. })) if dialect != Dialect::Simple => {
+                return (output.to_vec(), End::TransmitsIn(dialect, export.name), held);
+            }
+            Ok(Step::Transmit(Chosen { export, opened, .. })) => {
                 assert_eq!(export.name, opened);
                 pieces.for_each(|piece| input.extend_from_slice(piece));
                 return (output.to_vec(), End::Transmits(export.name, input.to_vec()), held);
@@ -115,4 +125,30 @@ pub(crate) fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, 
             Err(error) => return (output.to_vec(), End::Fails(error), held),
         }
     }
+}
+
+/// What the client sends after its flags, what it must get after the greeting, and how it must end.
+#[track_caller]
+pub(crate) fn check_with(client: u32, sent: &[&[u8]], expected: &[&[u8]], end: &End) {
+    let sent = cat(&[&flags(client), &cat(sent)]);
+    let expected = cat(&[GREETING, &cat(expected)]);
+    let check = |(output, at_end, _): (Vec<u8>, End, usize), how: &str| {
+        assert_eq!(at_end, *end, "{how}");
+        assert_eq!(output, expected, "{how}");
+    };
+    check(feed([sent.as_slice()]), "in one piece");
+    check(feed(sent.chunks(1)), "byte by byte");
+    for at in (0..=sent.len()).take(600) {
+        let (head, tail) = sent.split_at(at);
+        check(feed([head, tail]), "split in two");
+    }
+}
+
+#[track_caller]
+pub(crate) fn check(sent: &[&[u8]], expected: &[&[u8]], end: &End) {
+    check_with(3, sent, expected, end);
+}
+
+pub(crate) fn text(kind: u32, code: u32, text: &str) -> Vec<u8> {
+    reply(code, kind, text.as_bytes())
 }

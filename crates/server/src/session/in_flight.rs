@@ -6,17 +6,17 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::stream::{FuturesUnordered, Stream};
 use hotbay_block::{BoxFuture, Reply};
-use hotbay_nbd::Cookie;
 
+use super::answer::Asked;
 use super::tally::Counted;
 
 /// What the answer to a request has to be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Awaited {
-    /// The client's mark of the request.
-    pub(super) cookie: Cookie,
+    /// What its reply has to keep to.
+    pub(super) asked: Asked,
     /// The bytes that a READ is answered with; `None` for any other request.
-    pub(super) data_bytes: Option<u32>,
+    pub(super) data_bytes: Option<u64>,
     /// The bytes that it carries, in either direction.
     pub(super) carried_bytes: usize,
     /// What is counted of it.

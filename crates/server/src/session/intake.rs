@@ -6,7 +6,7 @@
 use bytes::buf::Limit;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use hotbay_nbd::limits::DRAIN_BYTES_MAX;
-use hotbay_nbd::{Command, Cookie, ErrorNumber, RequestHeader, WrongMagic};
+use hotbay_nbd::{Command, Dialect, ErrorNumber, RequestHeader, WrongMagic};
 
 /// The bytes received at once, but for the payload of a long WRITE.
 const RECEIVE_BYTES: usize = 64 << 10;
@@ -16,6 +16,7 @@ const RECEIVE_BYTES_LEAST: usize = 16 << 10;
 /// What was received and has not been taken yet.
 #[derive(Debug)]
 pub(super) struct Intake {
+    dialect: Dialect,
     buffer: BytesMut,
     expected: Expected,
 }
@@ -24,11 +25,11 @@ pub(super) struct Intake {
 #[derive(Debug)]
 enum Expected {
     Header,
-    /// The payload of a WRITE that was admitted.
+    /// The payload of a request that was admitted.
     Payload(RequestHeader),
-    /// `left` bytes of a WRITE that is refused.
+    /// `left` bytes of a request that is refused.
     Refused {
-        cookie: Cookie,
+        header: RequestHeader,
         error: ErrorNumber,
         left: usize,
     },
@@ -37,10 +38,10 @@ enum Expected {
 /// What is next.
 #[derive(Debug)]
 pub(super) enum Next {
-    /// A request, with its payload where it is a WRITE.
+    /// A request, with its payload where it has one.
     Request(RequestHeader, Bytes),
     /// A request that is wrong whatever the device; its payload has been dropped.
-    Refused(Cookie, ErrorNumber),
+    Refused(RequestHeader, ErrorNumber),
     /// The client wants no more.
     Disconnect,
     /// More must be received.
@@ -54,14 +55,14 @@ pub(super) enum Next {
 pub(crate) enum OutOfStep {
     #[error(transparent)]
     Magic(#[from] WrongMagic),
-    #[error("a WRITE of {0} bytes is too long even to be refused")]
-    Endless(u32),
+    #[error("a payload of {0} bytes is too long even to be refused")]
+    Endless(u64),
 }
 
 impl Intake {
     /// Begins with bytes that were received already.
-    pub(super) const fn new(received: BytesMut) -> Self {
-        Self { buffer: received, expected: Expected::Header }
+    pub(super) const fn new(received: BytesMut, dialect: Dialect) -> Self {
+        Self { dialect, buffer: received, expected: Expected::Header }
     }
 
     /// Takes the next request, if it is there in full and `admits` agrees. Asked once for each request that
@@ -77,23 +78,22 @@ impl Intake {
         }
         Ok(match &mut self.expected {
             Expected::Header => Next::Incomplete,
-            Expected::Payload(header) => {
-                let header = *header;
-                let length = bytes_of(&header);
+            &mut Expected::Payload(header) => {
+                let length = self.bytes_of(&header);
                 if self.buffer.len() < length {
                     return Ok(Next::Incomplete);
                 }
                 self.expected = Expected::Header;
                 Next::Request(header, self.buffer.split_to(length).freeze())
             }
-            Expected::Refused { cookie, error, left } => {
+            Expected::Refused { header, error, left } => {
                 let dropped = self.buffer.len().min(*left);
                 self.buffer.advance(dropped);
                 *left -= dropped;
                 if *left > 0 {
                     return Ok(Next::Incomplete);
                 }
-                let refused = Next::Refused(*cookie, *error);
+                let refused = Next::Refused(*header, *error);
                 self.expected = Expected::Header;
                 refused
             }
@@ -105,10 +105,10 @@ impl Intake {
         &mut self,
         admits: impl FnOnce(&RequestHeader) -> bool,
     ) -> Result<Option<Next>, OutOfStep> {
-        let Some(header) = RequestHeader::decode(&mut self.buffer.as_ref())? else {
+        let Some(header) = RequestHeader::decode(&mut self.buffer.as_ref(), self.dialect)? else {
             return Ok(Some(Next::Incomplete));
         };
-        if header.payload_bytes() > DRAIN_BYTES_MAX {
+        if header.payload_bytes(self.dialect) > DRAIN_BYTES_MAX.into() {
             return Err(OutOfStep::Endless(header.length));
         }
         if header.command == Command::Disconnect {
@@ -117,24 +117,28 @@ impl Intake {
         if !admits(&header) {
             return Ok(Some(Next::NotAdmitted));
         }
-        self.buffer.advance(RequestHeader::BYTES);
-        match header.refusal() {
-            Some(error) => {
-                let (cookie, left) = (header.cookie, bytes_of(&header));
-                self.expected = Expected::Refused { cookie, error, left };
-            }
-            None if header.payload_bytes() > 0 => self.expected = Expected::Payload(header),
+        self.buffer.advance(RequestHeader::bytes(self.dialect));
+        let length = self.bytes_of(&header);
+        match header.refusal(self.dialect) {
+            Some(error) => self.expected = Expected::Refused { header, error, left: length },
+            None if length > 0 => self.expected = Expected::Payload(header),
             None => return Ok(Some(Next::Request(header, Bytes::new()))),
         }
         Ok(None)
     }
 
-    /// The bytes of the WRITE whose payload is being received; 0 where there is none.
+    /// The bytes of the payload that is being received; 0 where there is none.
     pub(super) fn bytes_expected(&self) -> usize {
         match &self.expected {
-            Expected::Payload(header) => bytes_of(header),
+            Expected::Payload(header) => self.bytes_of(header),
             _ => 0,
         }
+    }
+
+    /// The payload of a request in memory.
+    fn bytes_of(&self, header: &RequestHeader) -> usize {
+        let bytes = header.payload_bytes(self.dialect);
+        usize::try_from(bytes).expect("what is too long for memory was turned away")
     }
 
     /// Where to receive to. A payload that is longer than a usual receive gets room for itself and nothing
@@ -165,9 +169,4 @@ impl Intake {
             self.buffer = BytesMut::new();
         }
     }
-}
-
-/// The payload of a request in memory.
-fn bytes_of(header: &RequestHeader) -> usize {
-    usize::try_from(header.payload_bytes()).expect("a size in memory has 32 bits or more")
 }

@@ -23,6 +23,7 @@
 //! Replies go out in the order in which the device answers. A flush waits for nothing here: the device knows what
 //! it has to cover.
 
+mod answer;
 mod arena;
 mod in_flight;
 mod intake;
@@ -42,9 +43,10 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{FuturesUnordered, Stream};
 use hotbay_block::{BoxFuture, Checked, Device, Execution, Payload, Reply, Request};
-use hotbay_nbd::{Cookie, ErrorNumber, RequestHeader};
+use hotbay_nbd::{Dialect, ErrorNumber, RequestHeader};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
+use self::answer::{Answer, Asked, Failure};
 use self::arena::Arena;
 use self::in_flight::{Answered, Awaited, InFlight};
 use self::intake::{Intake, Next, OutOfStep};
@@ -54,9 +56,9 @@ use self::spin::Waited;
 pub(crate) use self::spin::{Floor, Look, Looked, Spin};
 use self::tally::Counted;
 pub(crate) use self::tally::{Counters, Tally};
+use crate::Limits;
 use crate::exports::Opened;
 use crate::traffic::Operation;
-use crate::{Limits, errno};
 
 /// After this many bytes of replies they are sent before more requests are taken: they are still in the
 /// processor's cache, and the client has something to do.
@@ -95,7 +97,7 @@ pub(crate) enum End {
 /// has run out of time.
 pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Look + Unpin>(
     stream: &mut S,
-    received: BytesMut,
+    (received, dialect): (BytesMut, Dialect),
     Opened { device, exchanged }: Opened,
     limits: &Limits,
     spin: Spin,
@@ -110,12 +112,13 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Look + Unpin>(
         device: Arc::new(Checked::new(device)),
         limits,
         stops,
-        intake: Intake::new(received),
+        dialect,
+        intake: Intake::new(received, dialect),
         // Bytes that came behind the negotiation are requests already.
         waits_for: WaitsFor::Turn,
         arena: Arena::default(),
         in_flight: InFlight::default(),
-        replies: Replies::default(),
+        replies: Replies::new(dialect),
         unflushed: false,
         phase: Phase::Open,
         rest: Rest::default(),
@@ -160,6 +163,7 @@ struct Session<'a, S> {
     limits: &'a Limits,
     /// What closes the session from this side.
     stops: FuturesUnordered<BoxFuture<'static, End>>,
+    dialect: Dialect,
     intake: Intake,
     waits_for: WaitsFor,
     arena: Arena,
@@ -256,9 +260,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
             let load = self.load();
             match self.intake.next(|header| load.admits(header)) {
                 Ok(Next::Request(header, data)) => self.execute(&header, data),
-                Ok(Next::Refused(cookie, error)) => {
+                Ok(Next::Refused(header, error)) => {
                     let counted = self.tally.take(Operation::Other, 0);
-                    self.reply(cookie, counted, Err(error));
+                    let failure = Failure::new(error, "the command, a flag or the length is wrong");
+                    self.reply(requests::asked(&header), counted, Err(failure));
                 }
                 Ok(Next::Incomplete) => {
                     // A change even where no request was taken: there has to be a round that receives.
@@ -287,9 +292,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
     fn execute(&mut self, header: &RequestHeader, data: Bytes) {
         self.spin.note_request();
         let awaited = Awaited {
-            cookie: header.cookie,
+            asked: requests::asked(header),
             data_bytes: requests::data_bytes(header),
-            carried_bytes: requests::carried_bytes(header),
+            carried_bytes: requests::carried_bytes(header, self.dialect),
             counted: self.tally.take(Operation::of(header.command), header.length),
         };
         match requests::translate(header, data, &mut self.arena) {
@@ -297,7 +302,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
                 Execution::Done(result) => self.answer(Answered { awaited, result }),
                 Execution::Later(future) => self.in_flight.push(awaited, future),
             },
-            Err(error) => self.reply(header.cookie, awaited.counted, Err(error)),
+            Err(failure) => self.reply(awaited.asked, awaited.counted, Err(failure)),
         }
     }
 
@@ -324,27 +329,29 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
 
     /// Makes a reply of an answer.
     fn answer(&mut self, Answered { awaited, result }: Answered) {
-        let result = match (result, awaited.data_bytes) {
-            (Ok(Reply::Data(payload)), Some(bytes)) if is_of(&payload, bytes) => Ok(payload),
-            (Ok(Reply::Done), None) => Ok(Payload::default()),
+        let answer = match (result, awaited.data_bytes) {
+            (Ok(Reply::Data(payload)), Some(bytes)) if is_of(&payload, bytes) => {
+                Ok(Answer::Data(payload))
+            }
+            (Ok(Reply::Done), None) => Ok(Answer::Done),
             (Ok(reply), _) => {
                 // Sent as it is, it would put the client out of step with every later reply.
                 tracing::error!(?awaited, ?reply, "the device broke its contract");
-                Err(ErrorNumber::Io)
+                Err(ErrorNumber::Io.into())
             }
             (Err(error), _) => {
                 tracing::debug!(?awaited, error = error.with_sources(), "a request failed");
-                Err(errno::of(error.kind()))
+                Err(Failure::of(&error, awaited.asked))
             }
         };
-        self.reply(awaited.cookie, awaited.counted, result);
+        self.reply(awaited.asked, awaited.counted, answer);
     }
 
     /// Counts an answer, and gives it to the client if that still takes it.
-    fn reply(&mut self, cookie: Cookie, counted: Counted, result: Result<Payload, ErrorNumber>) {
-        self.tally.answer(counted, result.as_ref().err().copied());
+    fn reply(&mut self, asked: Asked, counted: Counted, answer: Result<Answer, Failure>) {
+        self.tally.answer(counted, answer.as_ref().err().map(|failure| failure.error));
         if !matches!(self.phase, Phase::Discarding(_)) {
-            self.replies.push(cookie, result);
+            self.replies.push(asked, answer);
         }
     }
 
@@ -418,6 +425,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
     fn load(&self) -> Load<'a> {
         Load {
             limits: self.limits,
+            dialect: self.dialect,
             requests: self.in_flight.len() + self.replies.count(),
             bytes: self.in_flight.carried_bytes() + self.replies.bytes(),
         }
@@ -427,6 +435,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
 /// What a session holds for its client.
 struct Load<'a> {
     limits: &'a Limits,
+    dialect: Dialect,
     requests: usize,
     bytes: usize,
 }
@@ -438,15 +447,15 @@ impl Load<'_> {
 
     /// Whether a request may be added: always, where it is the only one.
     fn admits(&self, header: &RequestHeader) -> bool {
-        let bytes = self.bytes + requests::carried_bytes(header);
+        let bytes = self.bytes + requests::carried_bytes(header, self.dialect);
         self.is_nothing()
             || self.requests < self.limits.requests_per_session
                 && bytes <= self.limits.bytes_per_session
     }
 }
 
-fn is_of(payload: &Payload, bytes: u32) -> bool {
-    u32::try_from(payload.len()) == Ok(bytes)
+fn is_of(payload: &Payload, bytes: u64) -> bool {
+    u64::try_from(payload.len()) == Ok(bytes)
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ fn read_each(to: &mut [u64], from: &[AtomicU64]) {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Counted {
     operation: Operation,
-    bytes: u32,
+    bytes: u64,
     taken: Instant,
 }
 
@@ -83,7 +83,7 @@ impl Tally {
     }
 
     /// A request is taken.
-    pub(super) fn take(&mut self, operation: Operation, bytes: u32) -> Counted {
+    pub(super) fn take(&mut self, operation: Operation, bytes: u64) -> Counted {
         let taken = *self.taken.get_or_insert_with(Instant::now);
         Counted { operation, bytes, taken }
     }
@@ -93,7 +93,7 @@ impl Tally {
         let Counted { operation, bytes, taken } = counted;
         let counters = &self.counters.0[operation.index()];
         match error {
-            None => grow(&counters.bytes, bytes.into()),
+            None => grow(&counters.bytes, bytes),
             Some(error) => grow(&counters.errors[error_index(error)], 1),
         }
         if self.taken == Some(taken) {

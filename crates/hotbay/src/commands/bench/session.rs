@@ -10,7 +10,7 @@ use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use hotbay_nbd::{Command, CommandFlags, Cookie, RequestHeader, SimpleReply};
+use hotbay_nbd::{Command, CommandFlags, Cookie, Dialect, RequestHeader, SimpleReply};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
@@ -158,7 +158,7 @@ impl<'a> Session<'a> {
                     (offset, self.load.block_bytes)
                 }
             };
-            let cookie = Cookie(slot as u64);
+            let (cookie, length) = (Cookie(slot as u64), length.into());
             self.outgoing.add(RequestHeader { command, flags, cookie, offset, length }, kind);
             if let Some(place) = self.slots.get_mut(slot) {
                 *place = Some(Asked { kind, offset, at: now });
@@ -295,7 +295,7 @@ impl Outgoing {
 
     fn add(&mut self, header: RequestHeader, kind: Kind) {
         let mut bytes = [0; RequestHeader::BYTES];
-        header.encode(&mut bytes.as_mut_slice());
+        header.encode(&mut bytes.as_mut_slice(), Dialect::Simple);
         self.headers.push((bytes, kind));
     }
 

@@ -10,7 +10,7 @@ use hotbay_block::{
 };
 use hotbay_nbd::uri::{NbdUri, ServerPlace};
 use hotbay_nbd::{
-    BlockSizes, Command, CommandFlags, ErrorNumber, Export, ExportDescription, Exports,
+    BlockSizes, Command, CommandFlags, Dialect, ErrorNumber, Export, ExportDescription, Exports,
     RequestHeader, ServerHandshake, SimpleReply, Step, TransmissionFlags,
 };
 use parking_lot::Mutex;
@@ -220,12 +220,12 @@ async fn talk(shared: &Shared, stream: &mut UnixStream, input: &mut BytesMut) ->
     }
     loop {
         let header = loop {
-            match RequestHeader::decode(input).ok()? {
+            match RequestHeader::decode(input, Dialect::Simple).ok()? {
                 Some(header) => break header,
                 None => receive(stream, input).await?,
             }
         };
-        let payload = usize::try_from(header.payload_bytes()).unwrap();
+        let payload = usize::try_from(header.payload_bytes(Dialect::Simple)).unwrap();
         assert!(payload <= usize::try_from(shared.manner.block_sizes.maximum).unwrap());
         while input.len() < payload {
             receive(stream, input).await?;
@@ -290,7 +290,7 @@ fn request(shared: &Shared, header: RequestHeader, data: Bytes) -> Request {
     if durability == Durability::Stable {
         offers(TransmissionFlags::SEND_FUA);
     }
-    let extent = Extent::new(offset, length.into()).unwrap();
+    let extent = Extent::new(offset, length).unwrap();
     let block = u64::from(shared.manner.block_sizes.minimum);
     assert!(
         offset.is_multiple_of(block) && extent.end().is_multiple_of(block),
@@ -298,7 +298,7 @@ fn request(shared: &Shared, header: RequestHeader, data: Bytes) -> Request {
     );
     match command {
         Command::Read => {
-            assert!(length <= shared.manner.block_sizes.maximum);
+            assert!(length <= shared.manner.block_sizes.maximum.into());
             Request::read(extent)
         }
         Command::Write => Request::Write { extent, data, durability },

@@ -9,7 +9,7 @@ use hotbay_block::{
     BoxFuture, Device, DeviceInfo, Durability, Error, ErrorKind, Execution, Extent, Hole,
     MemoryDevice, Payload, Reply, Request,
 };
-use hotbay_nbd::{Command, CommandFlags, Cookie, ErrorNumber, RequestHeader, SimpleReply};
+use hotbay_nbd::{Command, CommandFlags, Cookie, Dialect, ErrorNumber, RequestHeader, SimpleReply};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::intake::OutOfStep;
 use super::*;
 
+mod chunks;
 mod ends;
 mod limits;
 mod long_reads;
@@ -124,6 +125,15 @@ fn start(
     limits: Limits,
     device: Arc<dyn Device>,
 ) -> (DuplexStream, watch::Sender<bool>, JoinHandle<End>) {
+    start_in(Dialect::Simple, pipe, limits, device)
+}
+
+fn start_in(
+    dialect: Dialect,
+    pipe: usize,
+    limits: Limits,
+    device: Arc<dyn Device>,
+) -> (DuplexStream, watch::Sender<bool>, JoinHandle<End>) {
     let (client, mut server) = duplex(pipe);
     let (stop, mut stopped) = watch::channel(false);
     let session = tokio::spawn(async move {
@@ -131,7 +141,7 @@ fn start(
         let opened = Opened { exchanged: device.exchanged(), device };
         serve(
             &mut server,
-            BytesMut::new(),
+            (BytesMut::new(), dialect),
             opened,
             &limits,
             Spin::new(None),
@@ -149,12 +159,12 @@ fn memory(pipe: usize) -> (DuplexStream, watch::Sender<bool>, JoinHandle<End>) {
 
 fn header(command: Command, cookie: u64, offset: u64, length: u32) -> RequestHeader {
     let flags = CommandFlags::NONE;
-    RequestHeader { command, flags, cookie: Cookie(cookie), offset, length }
+    RequestHeader { command, flags, cookie: Cookie(cookie), offset, length: length.into() }
 }
 
 fn bytes(requests: &[RequestHeader]) -> BytesMut {
     let mut bytes = BytesMut::new();
-    requests.iter().for_each(|request| request.encode(&mut bytes));
+    requests.iter().for_each(|request| request.encode(&mut bytes, Dialect::Simple));
     bytes
 }
 

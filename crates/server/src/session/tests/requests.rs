@@ -88,7 +88,7 @@ async fn what_carries_nothing_may_be_as_long_as_the_field_allows() {
 
 /// Says that all is done.
 #[derive(Debug)]
-struct Agrees(DeviceInfo);
+pub(super) struct Agrees(pub(super) DeviceInfo);
 
 impl Device for Agrees {
     fn info(&self) -> DeviceInfo {

@@ -101,7 +101,7 @@ impl Spinning {
             let limits = Limits::default();
             serve(
                 &mut stream,
-                BytesMut::new(),
+                (BytesMut::new(), Dialect::Simple),
                 opened,
                 &limits,
                 spin,

@@ -48,9 +48,9 @@ async fn any_bytes_are_taken_without_harm() {
                 flags: CommandFlags::from_bits(flags),
                 cookie: Cookie(state),
                 offset: u64::from(c) << 12 | u64::from(d),
-                length: u32::from(e) << 8 | u32::from(f),
+                length: u64::from(e) << 8 | u64::from(f),
             }
-            .encode(&mut noise);
+            .encode(&mut noise, Dialect::Simple);
         }
         let send = tokio::spawn(async move {
             let _ = to.write_all_buf(&mut noise).await;
