@@ -10,6 +10,7 @@
 //! * [`Shelf`]: finds and opens what a [`MediumSpec`] names.
 //! * [`DeviceNews`]: what the kernel tells of block devices that come and go.
 //! * [`FileMedium`], [`MemoryMedium`], [`RemoteMedium`]: the media.
+//! * [`FaultPlan`], [`FaultSpec`]: faults that a test asks for; every medium that a [`Shelf`] opens can have them.
 //! * [`content_ids`]: the identifiers in the first [`IDENTIFYING_BYTES`] of a content.
 //!
 //! Inside, from the bottom: `sys` (system calls with `unsafe`), `sysfs`, `uevent`, `lock`; `open_file` (a descriptor
@@ -19,6 +20,7 @@
 mod cold_reads;
 mod device_news;
 mod disk_name;
+mod fault;
 mod file;
 mod identity;
 mod lock;
@@ -38,6 +40,7 @@ mod zeroing;
 
 pub use device_news::DeviceNews;
 pub use disk_name::DiskName;
+pub use fault::{ArmedFault, FaultError, FaultPlan, FaultSpec, TooManyFaults};
 pub use file::FileMedium;
 pub use identity::{IDENTIFYING_BYTES, content_ids};
 pub use memory::MemoryMedium;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hotbay_block::{BoxFuture, Medium, Result};
 use parking_lot::Mutex;
 
+use crate::fault::FaultPlan;
 use crate::file::create_unless_there;
 use crate::memory::MemoryStore;
 use crate::pool::blocking;
@@ -17,6 +18,7 @@ use crate::{ByteSize, FileMedium, MediumSpec, MemoryMedium, open_file};
 pub struct Shelf {
     memory: Mutex<HashMap<(String, ByteSize), Arc<MemoryStore>>>,
     remote: Arc<Places>,
+    faults: Mutex<HashMap<String, Arc<FaultPlan>>>,
 }
 
 impl Shelf {
@@ -40,8 +42,22 @@ impl Shelf {
     ///
     /// # Errors
     /// As [`FileMedium::open`]; with `create`, [`ErrorKind::Gone`](hotbay_block::ErrorKind::Gone) where
-    /// there is no directory for the file.
+    /// there is no directory for the file. Where [faults](Self::faults) are armed, what they bring about.
     pub fn open(
+        &self,
+        spec: &MediumSpec,
+        owner: &str,
+    ) -> BoxFuture<'static, Result<Arc<dyn Medium>>> {
+        self.faults(owner).open(self.open_itself(spec, owner))
+    }
+
+    /// The faults of the volume `owner`: they happen to every medium that is opened for it.
+    #[must_use]
+    pub fn faults(&self, owner: &str) -> Arc<FaultPlan> {
+        Arc::clone(self.faults.lock().entry(owner.to_owned()).or_default())
+    }
+
+    fn open_itself(
         &self,
         spec: &MediumSpec,
         owner: &str,
@@ -76,11 +92,14 @@ impl Shelf {
 
     /// Whether the medium can be found now, without opening it or waiting for a disk: a file or device is
     /// there, or the owner's memory is on the shelf. What [`open`](Self::open) would only create is not
-    /// there. A server is asked beside, now and then, and the answer is what it said last; within a tokio runtime.
+    /// there, nor what a fault keeps away. A server is asked beside, now and then, and the answer is what it said last; within a tokio runtime.
     ///
     /// It may be gone, or in use, by the time it is opened.
     #[must_use]
     pub fn contains(&self, spec: &MediumSpec, owner: &str) -> bool {
+        if self.faults(owner).is_away() {
+            return false;
+        }
         match spec {
             MediumSpec::Memory { size } => {
                 self.memory.lock().contains_key(&(owner.to_owned(), *size))
