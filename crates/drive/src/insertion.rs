@@ -15,6 +15,7 @@ use crate::recognise::{Known, plainly_another, recognise};
 use crate::replay;
 use crate::route::{Route, Under};
 use crate::state::{State, Trigger};
+use crate::under_way::{Doing, UnderWay};
 use crate::volume::{Reach, Stay, Volume};
 
 /// How long an insert or an eject waits for I/O of an earlier attachment to end.
@@ -143,8 +144,9 @@ impl Volume {
         let source = Arc::clone(&self.around.source);
         let (medium, volume) = (name.to_owned(), self.name().to_owned());
         let opening = async move { source.open(&medium, &volume).await };
-        let opened = self.in_time(stay, name, opening).await?;
-        let opened = opened.ok_or_else(|| self.no_answer(name, "the request to open it"))?;
+        let doing = Doing::Other("the request to open it");
+        let opened = self.in_time(stay, name, doing, opening).await?;
+        let opened = opened.ok_or_else(|| self.no_answer(name, doing))?;
         opened.map_err(|error| Refusal::new(error.with_sources()))
     }
 
@@ -156,9 +158,9 @@ impl Volume {
     ) -> Result<Identity, Refusal> {
         let asked = Arc::clone(medium);
         let identifying = async move { asked.identify().await };
-        let identified = self.in_time(stay, medium.name(), identifying).await?;
+        let identified = self.in_time(stay, medium.name(), Doing::Identify, identifying).await?;
         let identified =
-            identified.ok_or_else(|| self.no_answer(medium.name(), "the look who it is"))?;
+            identified.ok_or_else(|| self.no_answer(medium.name(), Doing::Identify))?;
         identified.map_err(|error| Refusal::new(error.with_sources()))
     }
 
@@ -174,15 +176,18 @@ impl Volume {
         &self,
         stay: &mut Stay,
         medium: &str,
+        doing: Doing,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<Option<T>, Refusal> {
+        let under_way = Arc::<UnderWay>::default();
+        let entered = under_way.enter(doing);
         let here = Here::new();
         let departure = here.departure();
         let (tell, told) = oneshot::channel();
         self.around.runtime.spawn(async move {
             // What nobody waits for any more is let go here.
             let _ = tell.send(work.await);
-            drop(here);
+            drop((here, entered));
         });
         let waited = tokio::select! {
             done = timeout(self.settings.io_deadline, told) => done,
@@ -192,12 +197,13 @@ impl Volume {
             Ok(done) => done.map(Some).map_err(|_| being_stopped()),
             Err(_) => {
                 stay.leave_behind(Reach::Named(medium.to_owned()), departure);
+                self.notes.lock().leave_behind(under_way);
                 Ok(None)
             }
         }
     }
 
-    fn no_answer(&self, medium: &str, what: &str) -> Refusal {
+    fn no_answer(&self, medium: &str, what: Doing) -> Refusal {
         let wait = self.settings.io_deadline;
         let why = format!("{medium} has not answered {what} for {wait:?}");
         self.event(EventKind::Refused, why.clone());

@@ -194,6 +194,7 @@ impl Volume {
         let (mut retained, identity_touched) = attachment.fence();
         let spare = retained.take_spare();
         stay.leave_behind(Reach::Own, attachment.departure());
+        self.notes.lock().leave_behind(Arc::clone(&attachment.under_way));
         attachment.leave_bay();
         drop(attachment);
         self.set_progress(None);

@@ -49,6 +49,8 @@ pub struct VolumeStatus {
     pub journal: JournalStatus,
     /// How far a replay or a copy has come.
     pub progress: Option<Progress>,
+    /// What of an earlier stay has not been answered yet, and for how long: nothing is put in that it may still reach.
+    pub hung: Option<String>,
     /// Why the medium was lost last, or why the volume has failed.
     pub last_loss: Option<String>,
 }

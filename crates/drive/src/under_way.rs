@@ -110,6 +110,12 @@ impl UnderWay {
         Entered { on: Arc::clone(self), number }
     }
 
+    /// What has been under way longest, and for how long.
+    pub(crate) fn oldest(&self) -> Option<(Doing, Duration)> {
+        let entries = self.0.lock();
+        entries.by_age.first_key_value().map(|(_, (doing, since))| (*doing, since.elapsed()))
+    }
+
     /// What has been under way longest, where that is as long as `deadline`.
     pub(crate) fn hung(&self, deadline: Duration) -> Option<Hung> {
         let entries = self.0.lock();

@@ -26,7 +26,7 @@ use crate::settings::VolumeSettings;
 use crate::source::MediumSource;
 use crate::state::{Answer, State, Trigger, answer};
 use crate::status::{JournalStatus, Progress, VolumeStatus};
-use crate::under_way::Doing;
+use crate::under_way::{Doing, UnderWay};
 
 /// What all volumes of a drive share.
 #[derive(Clone)]
@@ -123,9 +123,26 @@ pub(crate) struct Notes {
     pub(crate) medium: Option<String>,
     pub(crate) progress: Option<Progress>,
     pub(crate) last_loss: Option<String>,
+    /// What waits for media that were left behind.
+    pub(crate) left_behind: Vec<Arc<UnderWay>>,
     pub(crate) may_return: MayReturn,
     /// Losses that followed each other closely.
     pub(crate) losses_in_a_row: u32,
+}
+
+impl Notes {
+    /// Remembers what waits for a medium that is left behind.
+    pub(crate) fn leave_behind(&mut self, under_way: Arc<UnderWay>) {
+        self.left_behind.retain(|left| left.oldest().is_some());
+        self.left_behind.push(under_way);
+    }
+
+    /// What has been waiting longest for a medium that was left behind, in words.
+    fn hung(&self) -> Option<String> {
+        let left = self.left_behind.iter().filter_map(|left| left.oldest());
+        let (doing, time) = left.max_by_key(|(_, time)| *time)?;
+        Some(format!("{doing}, for {} s", time.as_secs()))
+    }
 }
 
 /// When the watch may put the medium back.
@@ -204,6 +221,7 @@ impl Volume {
                 + backlog_bytes,
             journal: journal.unwrap_or_default(),
             progress: notes.progress,
+            hung: notes.hung(),
             last_loss: notes.last_loss.clone(),
         }
     }

@@ -131,8 +131,11 @@ async fn a_stale_write_never_lands_on_newer_data() {
                 let why = try_insert(&drive).await.unwrap_err();
                 assert!(why.contains("still hangs"), "{why}");
                 assert_eq!(disk.open_handles(), 1, "that of the write");
+                let hung = volume(&drive).status().hung.expect("the state says why it waits");
+                assert!(hung.starts_with("a write of 0+4096, for 4"), "{hung}");
                 disk.heal();
                 let_others_run().await;
+                assert_eq!(volume(&drive).status().hung, None);
                 assert_filled(&disk.cached()[..4096], 1, "it has landed");
                 insert(&drive, "a").await;
             }
@@ -190,6 +193,7 @@ async fn a_medium_that_cannot_be_opened_or_examined_in_time_is_refused() {
         let begun = Instant::now();
         let why = try_insert(&drive).await.unwrap_err();
         assert!(why.contains("has not answered") && why.contains("30s"), "{why}");
+        assert!(volume(&drive).status().hung.is_some(), "{op:?}");
         assert!(begun.elapsed() <= DEADLINE + LATER);
         let why = try_insert(&drive).await.unwrap_err();
         assert!(why.contains("still hangs"), "{why}");

@@ -21,11 +21,15 @@ use crate::records::StateDirectory;
 /// answered then: its client may ask again when the daemon is back.
 const STOP_DEADLINE: std::time::Duration = std::time::Duration::from_secs(3);
 
-/// Starts the drive where it was left.
+/// Starts the drive where it was left, with media from this shelf.
 ///
 /// # Errors
 /// Where the state directory is unreadable, or a volume cannot be started.
-pub(crate) async fn drive(config: &Config, state: StateDirectory) -> Result<Arc<Drive>, Failure> {
+pub(crate) async fn drive(
+    config: &Config,
+    state: StateDirectory,
+    shelf: &Arc<Shelf>,
+) -> Result<Arc<Drive>, Failure> {
     let state = Arc::new(state);
     let setups = config.volumes.iter().map(|volume| setup(volume, config, &state));
     let setups = setups.collect::<Result<Vec<_>, _>>()?;
@@ -33,7 +37,7 @@ pub(crate) async fn drive(config: &Config, state: StateDirectory) -> Result<Arc<
     let settings = DriveSettings {
         name: config.name.to_string(),
         bays: usize::try_from(config.bays).unwrap_or(usize::MAX),
-        source: Arc::new(MediaShelf(Shelf::new())),
+        source: Arc::new(MediaShelf(Arc::clone(shelf))),
         records: state,
     };
     Ok(Arc::new(Drive::start(settings, setups).await?))
@@ -136,7 +140,7 @@ pub(crate) fn limits(config: &Config) -> Limits {
 }
 
 /// The media of this machine, as the drive asks for them.
-struct MediaShelf(Shelf);
+struct MediaShelf(Arc<Shelf>);
 
 fn spec(medium: &str) -> Result<MediumSpec, Error> {
     MediumSpec::from_str(medium).map_err(|error| {

@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Pull(VolumeArg),
     /// Exchange a medium for another one while the volume is in use
     Swap(SwapArgs),
+    /// Let scripted faults happen to a volume's medium, for tests
+    Fault(FaultArgs),
     /// Wait until a volume is in a state; exit status 3 when time runs out
     Wait(WaitArgs),
     /// Show what happened
@@ -220,6 +222,40 @@ pub(crate) struct SwapArgs {
     /// Copy nothing: the volume gets the new medium's content, and its sessions are closed
     #[arg(long)]
     pub(crate) as_is: bool,
+}
+
+/// `fault`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+SPEC is ACTION [on OP [N]] [at OFFSET+LENGTH] [after TIME] [once|always|every] [back TIME [blank|changed]]
+Several are separated by `;`.
+
+  error [ERRNO]     the request fails: EIO, ENOSPC, ENODEV, …       hang [TIME]    no answer, until --clear or for TIME
+  delay TIME        the answer comes so much later                 torn [SIZE]    a write is done in part, then it is gone
+  vanish            the medium is gone                             lose-unsynced  gone, and what was not synced with it
+  corrupt           one bit is another                             count          nothing happens, it is counted
+
+  OP: read, write, sync, look (is it there?), identify, open, io (the first three), any; N: the Nth of them from now on
+
+They happen to a real medium: torn, lose-unsynced, corrupt on write and back … changed change what is on it.
+docs/faults.md explains each word.
+
+Examples:
+  hotbay fault usb vanish on write 100 back 2s
+  hotbay fault usb 'hang on sync; corrupt on read at 1MiB+4KiB always'
+  hotbay fault usb --clear
+  hotbay status usb              # what is armed, and how often it has happened")]
+pub(crate) struct FaultArgs {
+    /// To whose medium
+    pub(crate) volume: Name,
+
+    /// What happens; beside what is armed already
+    #[arg(required_unless_present = "clear")]
+    pub(crate) spec: Vec<String>,
+
+    /// End all faults: what hangs is carried out now, and what is away may come back
+    #[arg(long)]
+    pub(crate) clear: bool,
 }
 
 /// `wait`.
@@ -531,6 +567,8 @@ mod tests {
             "hotbay swap usb /dev/sdb --as-is",
             "hotbay wait usb present --timeout 30s",
             "hotbay events --follow --json",
+            "hotbay fault usb vanish on write 100 back 2s",
+            "hotbay fault usb --clear",
             "hotbay check-config h.toml",
             "hotbay attach usb",
             "hotbay attach usb /dev/nbd3 --wait-for-daemon 1h --foreground --server tcp:h:1",
@@ -572,6 +610,7 @@ mod tests {
             ("hotbay bench nbd://h --depth 0", "1..=1024"),
             ("hotbay bench nbd://h --block 4k", "4KiB"),
             ("hotbay bench nbd://h --time 10", "30s"),
+            ("hotbay fault usb", "<SPEC>"),
             ("hotbay attach", "<EXPORT>"),
             ("hotbay attach usb /dev/sda", "write /dev/nbd0"),
             ("hotbay detach", "</dev/nbdN>"),

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use hotbay_block::BoxFuture;
 use hotbay_drive::{Drive, Refusal, Volume, WhenOccupied};
-use hotbay_media::MediumSpec;
+use hotbay_media::{FaultSpec, MediumSpec, Shelf};
 use hotbay_server::Sessions;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::control::{
-    ControlHandler, Event, EventSource, JournalStatus, Occupied, Progress, ProgressSink, State,
-    Status, SwapContent, VolumeStatus, WorkDone,
+    Armed, ArmedFault, ControlHandler, Event, EventSource, JournalStatus, Occupied, Progress,
+    ProgressSink, State, Status, SwapContent, VolumeStatus, WorkDone,
 };
 use crate::exports::LayoutExports;
 use crate::failure::Failure;
@@ -24,6 +24,8 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 /// What the control socket needs of the daemon.
 pub(crate) struct Handler {
     pub(crate) drive: Arc<Drive>,
+    /// Where its media come from; for their faults.
+    pub(crate) shelf: Arc<Shelf>,
     pub(crate) sessions: Sessions,
     pub(crate) exports: LayoutExports,
     pub(crate) listen: Vec<String>,
@@ -102,6 +104,17 @@ impl Handler {
         }
     }
 
+    fn armed_faults(&self, volume: &str) -> Vec<ArmedFault> {
+        let armed = self.shelf.faults(volume).armed().into_iter();
+        armed
+            .map(|hotbay_media::ArmedFault { fault, seen, fired }| ArmedFault {
+                fault,
+                seen,
+                fired,
+            })
+            .collect()
+    }
+
     fn volume_status(&self, volume: &Volume) -> VolumeStatus {
         let (status, export) = (volume.status(), self.exports.of_volume(volume.name()));
         VolumeStatus {
@@ -117,6 +130,8 @@ impl Handler {
             waiting_requests: status.waiting_requests,
             retained_bytes: status.retained_bytes,
             last_loss: status.last_loss,
+            hung: status.hung,
+            faults: self.armed_faults(volume.name()),
             journal: JournalStatus {
                 live_bytes: status.journal.live_bytes,
                 disk_bytes: status.journal.disk_bytes,
@@ -219,6 +234,31 @@ impl ControlHandler for Handler {
                     self.state_of(&volume)
                 }
             }
+        })
+    }
+
+    fn fault(
+        &self,
+        volume: String,
+        armed: Armed,
+        arm: Vec<String>,
+    ) -> BoxFuture<'_, Result<State, Failure>> {
+        Box::pin(async move {
+            self.volume(&volume)?;
+            let mut specs = Vec::new();
+            for text in &arm {
+                let read = FaultSpec::parse_all(text);
+                specs.extend(read.map_err(|error| Failure::new(error.to_string()))?);
+            }
+            let plan = self.shelf.faults(&volume);
+            if armed == Armed::Clear {
+                plan.clear();
+            }
+            plan.arm(specs).map_err(|error| {
+                Failure::new(error.to_string())
+                    .with_hint(format!("'hotbay fault {volume} --clear' ends those that are armed"))
+            })?;
+            self.state_of(&volume)
         })
     }
 

@@ -55,6 +55,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Eject(arguments) => commands::eject::run(&daemon, &arguments),
         Command::Pull(arguments) => commands::pull::run(&daemon, &arguments),
         Command::Swap(arguments) => commands::swap::run(&daemon, arguments, &environment),
+        Command::Fault(arguments) => commands::fault::run(&daemon, &arguments),
         Command::Wait(arguments) => commands::wait::run(&daemon, &arguments),
         Command::Events(arguments) => commands::events::run(&daemon, &arguments),
         Command::Attach(arguments) => commands::attach::run(&daemon, &arguments, &environment),

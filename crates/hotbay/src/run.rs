@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use hotbay_block::with_sources;
 use hotbay_drive::Drive;
+use hotbay_media::Shelf;
 use hotbay_server::{BindError, ListenAddress, Server};
 
 use crate::assemble;
@@ -40,8 +41,9 @@ async fn serve_until_stopped(config: Config) -> Result<(), Failure> {
     let state = StateDirectory::take(&config.state)?;
     let control = ControlServer::bind(&config.control)?;
     create_socket_directories(&config)?;
-    let drive = assemble::drive(&config, state).await?;
-    let served = serve_drive(&config, &drive, control, &mut stop).await;
+    let shelf = Arc::default();
+    let drive = assemble::drive(&config, state, &shelf).await?;
+    let served = serve_drive(&config, &drive, shelf, control, &mut stop).await;
     let stopped = drive.stop().await.map_err(Failure::from);
     served.and(stopped)
 }
@@ -49,6 +51,7 @@ async fn serve_until_stopped(config: Config) -> Result<(), Failure> {
 async fn serve_drive(
     config: &Config,
     drive: &Arc<Drive>,
+    shelf: Arc<Shelf>,
     control: ControlServer,
     stop: &mut StopSignal,
 ) -> Result<(), Failure> {
@@ -59,6 +62,7 @@ async fn serve_drive(
     let addresses = server.addresses();
     let handler = Handler {
         drive: Arc::clone(drive),
+        shelf,
         sessions: server.sessions(),
         exports: exports.clone(),
         listen: addresses.iter().map(ListenAddress::to_string).collect(),

@@ -9,6 +9,7 @@ pub(crate) mod check_config;
 pub(crate) mod detach;
 pub(crate) mod eject;
 pub(crate) mod events;
+pub(crate) mod fault;
 pub(crate) mod insert;
 pub(crate) mod journal;
 pub(crate) mod output;

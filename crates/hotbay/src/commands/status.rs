@@ -9,7 +9,7 @@ use super::progress::percent;
 use super::table::{Cell, table};
 use super::{Daemon, unexpected};
 use crate::cli::StatusArgs;
-use crate::control::{ControlReply, ControlRequest, State, Status, VolumeStatus};
+use crate::control::{ArmedFault, ControlReply, ControlRequest, State, Status, VolumeStatus};
 use crate::failure::Failure;
 
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -145,6 +145,14 @@ fn notes(volume: &VolumeStatus, colours: Colours) -> Vec<String> {
         let percent = percent(work.done_bytes, work.total_bytes);
         let (done, total) = (human_size(work.done_bytes), human_size(work.total_bytes));
         notes.push(format!("{} {name}: {percent}% ({done} of {total})\n", volume.state));
+    }
+    if let Some(hung) = &volume.hung {
+        let hangs = colours.paint(Colour::Attention, &format!("earlier I/O of {name} still hangs"));
+        notes.push(format!("{hangs}: {hung}; nothing is put in before that has ended\n"));
+    }
+    for ArmedFault { fault, seen, fired } in &volume.faults {
+        let armed = colours.paint(Colour::Attention, &format!("a fault is armed on {name}"));
+        notes.push(format!("{armed}: {fault} (seen {seen}, happened {fired})\n"));
     }
     match (&volume.last_loss, volume.state) {
         (Some(reason), State::Failed) => {

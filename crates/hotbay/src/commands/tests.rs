@@ -18,6 +18,8 @@ fn volume(name: &str, state: State) -> VolumeStatus {
         waiting_requests: 0,
         retained_bytes: 0,
         last_loss: None,
+        hung: None,
+        faults: Vec::new(),
         journal: JournalStatus { live_bytes: 0, disk_bytes: 0, limit_bytes: 1 << 30, extents: 0 },
         progress: None,
     }

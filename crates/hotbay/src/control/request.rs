@@ -51,6 +51,17 @@ pub(crate) enum ControlRequest {
         #[serde(default)]
         content: SwapContent,
     },
+    /// Arm faults, or end all of them. Done at once; `status` shows what is armed.
+    Fault {
+        /// Of which volume.
+        volume: String,
+        /// Faults to arm beside those that are armed, each in the language of `docs/faults.md`.
+        #[serde(default)]
+        arm: Vec<String>,
+        /// What becomes of those that are armed, before that.
+        #[serde(default)]
+        armed: Armed,
+    },
     /// Wait for a state. Answered with [`ControlReply::Done`] or [`ControlReply::TimedOut`].
     Wait {
         /// Of which volume.
@@ -69,6 +80,17 @@ pub(crate) enum ControlRequest {
         #[serde(default)]
         follow: Follow,
     },
+}
+
+/// What `fault` does with the faults that are armed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Armed {
+    /// They stay.
+    #[default]
+    Keep,
+    /// They end: what hangs is carried out, and what is away may come back.
+    Clear,
 }
 
 /// What `insert` does where every bay is occupied.
@@ -110,7 +132,7 @@ pub(crate) enum Follow {
 pub(crate) enum ControlReply {
     /// The answer to `status`.
     Status(Status),
-    /// `insert`, `eject`, `pull`, `swap` or `wait` is done.
+    /// `insert`, `eject`, `pull`, `swap`, `fault` or `wait` is done.
     Done {
         /// The volume.
         volume: String,
@@ -244,10 +266,25 @@ pub(crate) struct VolumeStatus {
     pub(crate) retained_bytes: u64,
     /// Why the medium was lost last, or why the volume has failed; `null` where neither happened.
     pub(crate) last_loss: Option<String>,
+    /// What of an earlier stay of a medium has not been answered yet: nothing is put in that it may still reach.
+    pub(crate) hung: Option<String>,
+    /// The faults that are armed, by `fault`.
+    pub(crate) faults: Vec<ArmedFault>,
     /// Its journal.
     pub(crate) journal: JournalStatus,
     /// How far the replay or the copy is that is under way.
     pub(crate) progress: Option<WorkDone>,
+}
+
+/// A fault that is armed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ArmedFault {
+    /// Which.
+    pub(crate) fault: String,
+    /// How many requests it has counted.
+    pub(crate) seen: u64,
+    /// How often it has happened.
+    pub(crate) fired: u64,
 }
 
 /// The journal of a volume.

@@ -21,7 +21,8 @@ use tokio::task::JoinSet;
 
 use super::lines::{REQUEST_BYTES_MAX, to_line};
 use super::request::{
-    ControlReply, ControlRequest, Event, Follow, Occupied, Progress, State, Status, SwapContent,
+    Armed, ControlReply, ControlRequest, Event, Follow, Occupied, Progress, State, Status,
+    SwapContent,
 };
 use super::socket::{self, SocketFile};
 use crate::failure::Failure;
@@ -64,6 +65,14 @@ pub(crate) trait ControlHandler: Send + Sync + 'static {
         medium: String,
         content: SwapContent,
         progress: ProgressSink,
+    ) -> BoxFuture<'_, Result<State, Failure>>;
+
+    /// Ends the faults that are armed, where `armed` says so, and arms others; ready at once.
+    fn fault(
+        &self,
+        volume: String,
+        armed: Armed,
+        arm: Vec<String>,
     ) -> BoxFuture<'_, Result<State, Failure>>;
 
     /// Waits until the volume is in `state`, at most `timeout`. The state then, which is another one when
@@ -263,6 +272,10 @@ impl Connection {
             }
             ControlRequest::Pull { volume } => {
                 let ended = handler.pull(volume.clone()).await;
+                self.send(&done(volume, ended)).await
+            }
+            ControlRequest::Fault { volume, arm, armed } => {
+                let ended = handler.fault(volume.clone(), armed, arm).await;
                 self.send(&done(volume, ended)).await
             }
             ControlRequest::Wait { volume, state, timeout_ms } => {

@@ -107,6 +107,17 @@ impl ControlHandler for Puppet {
         })
     }
 
+    fn fault(
+        &self,
+        volume: String,
+        armed: Armed,
+        arm: Vec<String>,
+    ) -> BoxFuture<'_, Result<State, Failure>> {
+        Box::pin(async move {
+            self.change(&format!("fault {armed:?} {arm:?}"), volume, State::Present).await
+        })
+    }
+
     fn wait(
         &self,
         volume: String,
