@@ -318,6 +318,11 @@ impl Attachment {
         self.completed.lock().retained.bytes()
     }
 
+    /// How long the oldest change has been retained, or a little less than what this says.
+    pub(crate) fn oldest_retained_age(&self) -> Option<Duration> {
+        Some(self.completed.lock().retained.since()?.elapsed())
+    }
+
     /// Says true to the first who reports its loss.
     pub(crate) fn report_loss(&self) -> bool {
         let is_first = !self.loss_reported.swap(true, SeqCst);

@@ -1,6 +1,6 @@
 //! What happened, for people, scripts and hooks: a bounded history and whoever follows it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -49,6 +49,26 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// Every kind, for tables and counters.
+    pub const ALL: [Self; 16] = [
+        Self::Inserted,
+        Self::Present,
+        Self::Ejected,
+        Self::Pulled,
+        Self::Lost,
+        Self::PleaseInsert,
+        Self::Refused,
+        Self::CopyStarted,
+        Self::Switched,
+        Self::CopyFailed,
+        Self::Exchanged,
+        Self::JournalWatermark,
+        Self::JournalFull,
+        Self::JournalCut,
+        Self::Failed,
+        Self::Warning,
+    ];
+
     /// The word for it in `hotbay events --json`.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -112,13 +132,16 @@ pub struct EventLog(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     history: Mutex<VecDeque<Event>>,
+    /// How often each kind of thing has happened to each volume.
+    counts: Mutex<BTreeMap<(String, &'static str), u64>>,
     newest: watch::Sender<u64>,
 }
 
 impl Default for EventLog {
     fn default() -> Self {
         let history = Mutex::new(VecDeque::new());
-        Self(Arc::new(Shared { history, newest: watch::Sender::new(0) }))
+        let counts = Mutex::new(BTreeMap::new());
+        Self(Arc::new(Shared { history, counts, newest: watch::Sender::new(0) }))
     }
 }
 
@@ -126,6 +149,8 @@ impl EventLog {
     pub(crate) fn record(&self, volume: &str, kind: EventKind, text: impl Into<String>) {
         let text = text.into();
         kind.log(volume, &text);
+        debug_assert!(EventKind::ALL.contains(&kind), "a kind that nobody would count");
+        *self.0.counts.lock().entry((volume.to_owned(), kind.name())).or_default() += 1;
         let mut history = self.0.history.lock();
         let sequence = *self.0.newest.borrow() + 1;
         let event =
@@ -135,6 +160,12 @@ impl EventLog {
             history.pop_front();
         }
         self.0.newest.send_replace(sequence);
+    }
+
+    /// How often something of this kind has happened to a volume since the daemon started.
+    #[must_use]
+    pub fn count(&self, volume: &str, kind: EventKind) -> u64 {
+        self.0.counts.lock().get(&(volume.to_owned(), kind.name())).copied().unwrap_or_default()
     }
 
     /// The events after `sequence` that are remembered, oldest first.

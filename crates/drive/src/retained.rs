@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use hotbay_block::{Extent, Request};
 use hotbay_journal::Change;
+use tokio::time::Instant;
 
 /// The bytes of a chunk. One that is lost to the allocator is given back to the system.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -22,8 +23,11 @@ const CHUNK_BYTES: usize = 1 << 20;
 pub(crate) const ENTRY_BYTES: u64 = 128;
 
 /// A point in the order of completed changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Mark(u64);
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    place: u64,
+    taken: Instant,
+}
 
 #[derive(Debug)]
 enum Kept {
@@ -57,6 +61,9 @@ pub(crate) struct RetainedWrites {
     spare: Vec<Vec<u8>>,
     cost_bytes: u64,
     limit_bytes: u64,
+    /// No entry is older than this; the oldest may be younger. So the clock is read for the first entry and for each sync,
+    /// not for each change.
+    since: Option<Instant>,
 }
 
 impl RetainedWrites {
@@ -68,6 +75,11 @@ impl RetainedWrites {
     /// The bytes kept, allowances included.
     pub(crate) fn bytes(&self) -> u64 {
         self.cost_bytes
+    }
+
+    /// Since when something is kept; nothing that is kept is older.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.since
     }
 
     /// Whether so much is kept that a sync should come soon.
@@ -122,18 +134,19 @@ impl RetainedWrites {
 
     fn push(&mut self, extent: Extent, kept: Kept) {
         let entry = Entry { extent, kept };
+        self.since.get_or_insert_with(Instant::now);
         self.cost_bytes += entry.cost_bytes();
         self.entries.push_back(entry);
     }
 
     /// The point after all that is kept now. A sync that begins after this covers what is before it.
     pub(crate) fn mark(&self) -> Mark {
-        Mark(self.first_entry + self.entries.len() as u64)
+        Mark { place: self.first_entry + self.entries.len() as u64, taken: Instant::now() }
     }
 
     /// Lets go of what is before `mark`: a sync that began after the mark was taken has succeeded.
     pub(crate) fn release(&mut self, mark: Mark) {
-        while self.first_entry < mark.0
+        while self.first_entry < mark.place
             && let Some(entry) = self.entries.pop_front()
         {
             self.cost_bytes -= entry.cost_bytes();
@@ -142,6 +155,8 @@ impl RetainedWrites {
                 self.retire_chunks_before(chunk);
             }
         }
+        // What is left was completed after the mark.
+        self.since = (!self.entries.is_empty()).then_some(mark.taken);
         if self.entries.is_empty() {
             self.retire_chunks_before(self.first_chunk + self.chunks.len() as u64);
         }
@@ -194,6 +209,8 @@ impl RetainedWrites {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use hotbay_block::Durability;
 
     use super::*;
@@ -222,6 +239,27 @@ mod tests {
         assert!(retained.keep(&write(0, 2, 512)));
         retained.release(mark);
         assert_eq!(written(&retained.into_changes()), [(0, 2, 512)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_older_than_it_says() {
+        let second = Duration::from_secs(1);
+        let mut retained = RetainedWrites::new(1 << 20);
+        assert_eq!(retained.since(), None);
+        tokio::time::advance(second).await;
+        let first = Instant::now();
+        assert!(retained.keep(&write(0, 1, 512)));
+        tokio::time::advance(second).await;
+        let mark = retained.mark();
+        let marked = Instant::now();
+        tokio::time::advance(second).await;
+        assert!(retained.keep(&write(0, 2, 512)));
+        assert_eq!(retained.since(), Some(first));
+        retained.release(mark);
+        assert_eq!(retained.since(), Some(marked));
+        let mark = retained.mark();
+        retained.release(mark);
+        assert_eq!(retained.since(), None);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! How a drive and its volumes are doing, as plain data.
 
+use std::time::Duration;
+
 use crate::state::State;
 
 /// How far a long piece of work has come.
@@ -45,6 +47,9 @@ pub struct VolumeStatus {
     pub waiting_for_medium: bool,
     /// Retained bytes.
     pub retained_bytes: u64,
+    /// How long the oldest change has been retained at most; `None` where none is. It is on the medium, and no sync covers
+    /// it yet.
+    pub oldest_retained_age: Option<Duration>,
     /// Its journal.
     pub journal: JournalStatus,
     /// How far a replay or a copy has come.

@@ -219,6 +219,7 @@ impl Volume {
             waiting_for_medium: self.waiting_for_medium.load(SeqCst) > 0,
             retained_bytes: attachment.map_or(0, |attachment| attachment.retained_bytes())
                 + backlog_bytes,
+            oldest_retained_age: attachment.and_then(|attachment| attachment.oldest_retained_age()),
             journal: journal.unwrap_or_default(),
             progress: notes.progress,
             hung: notes.hung(),

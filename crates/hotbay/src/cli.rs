@@ -10,7 +10,9 @@ use hotbay_nbd::uri::NbdUri;
 use hotbay_server::ListenAddress;
 
 use crate::attach::NbdDevice;
-use crate::config::{BayCount, BusyPoll, Layout, Name, Overrides, VolumeFlag, parse_duration};
+use crate::config::{
+    BayCount, BusyPoll, Layout, Metrics, Name, Overrides, VolumeFlag, parse_duration,
+};
 use crate::control::State;
 
 const EXAMPLES: &str = "\
@@ -135,6 +137,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "HOTBAY_STATE", value_name = "DIR", hide_env_values = true)]
     pub(crate) state: Option<PathBuf>,
 
+    /// Serve metrics for Prometheus over HTTP: a port, for this machine alone, or IP:PORT, or off [default: off]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics: Option<Metrics>,
+
     /// How long a session spins before it sleeps, up to 50us: a processor for the latency of an only client
     /// that asks for one thing at a time [default: 0s, not at all]
     #[arg(long, value_name = "TIME")]
@@ -144,8 +150,8 @@ pub(crate) struct ServeArgs {
 impl ServeArgs {
     /// What the command line and the environment say about the configuration.
     pub(crate) fn overrides(self, control: Option<PathBuf>) -> (Option<PathBuf>, Overrides) {
-        let Self { config, volumes, bays, layout, listen, state, busy_poll } = self;
-        (config, Overrides { volumes, bays, layout, listen, control, state, busy_poll })
+        let Self { config, volumes, bays, layout, listen, state, metrics, busy_poll } = self;
+        (config, Overrides { volumes, bays, layout, listen, control, state, metrics, busy_poll })
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) struct Handler {
     pub(crate) sessions: Sessions,
     pub(crate) exports: LayoutExports,
     pub(crate) listen: Vec<String>,
+    pub(crate) metrics: Option<String>,
 }
 
 impl From<Refusal> for Failure {
@@ -129,6 +130,9 @@ impl Handler {
             waiting_for_medium: status.waiting_for_medium,
             waiting_requests: status.waiting_requests,
             retained_bytes: status.retained_bytes,
+            oldest_retained_ms: status
+                .oldest_retained_age
+                .map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
             last_loss: status.last_loss,
             hung: status.hung,
             faults: self.armed_faults(volume.name()),
@@ -174,6 +178,7 @@ impl ControlHandler for Handler {
                 bays: u32::try_from(drive.bays).unwrap_or(u32::MAX),
                 layout: self.exports.layout().to_string(),
                 listen: self.listen.clone(),
+                metrics: self.metrics.clone(),
                 volumes,
             })
         })

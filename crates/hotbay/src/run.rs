@@ -11,15 +11,17 @@ use hotbay_block::with_sources;
 use hotbay_drive::Drive;
 use hotbay_media::Shelf;
 use hotbay_server::{BindError, ListenAddress, Server};
+use tokio::task::JoinSet;
 
 use crate::assemble;
-use crate::config::Config;
+use crate::config::{Config, Metrics};
 use crate::control::ControlServer;
 use crate::device_watch;
 use crate::directory::create_private;
 use crate::exports::LayoutExports;
 use crate::failure::Failure;
 use crate::handler::Handler;
+use crate::http::{HttpServer, MetricsPage};
 use crate::records::StateDirectory;
 use crate::signals::StopSignal;
 use crate::welcome::welcome;
@@ -60,25 +62,40 @@ async fn serve_drive(
         .await
         .map_err(cannot_listen)?;
     let addresses = server.addresses();
+    let http = bind_metrics(config.metrics).await?;
+    let metrics = http.as_ref().map(|http| format!("http://{}/metrics", http.address()));
     let handler = Handler {
         drive: Arc::clone(drive),
         shelf,
         sessions: server.sessions(),
         exports: exports.clone(),
         listen: addresses.iter().map(ListenAddress::to_string).collect(),
+        metrics: metrics.clone(),
     };
-    let control = tokio::spawn(control.serve(Arc::new(handler)));
-    let devices = tokio::spawn(device_watch::watch(Arc::clone(drive)));
+    let page = MetricsPage::new(Arc::clone(drive), exports.clone(), server.sessions());
+    // Dropped with this function, and all of them ended by it.
+    let mut beside = JoinSet::new();
+    beside.spawn(control.serve(Arc::new(handler)));
+    beside.spawn(device_watch::watch(Arc::clone(drive)));
+    if let Some(http) = http {
+        beside.spawn(http.serve(Arc::new(page)));
+    }
     // Whoever reads this may be gone; the daemon serves all the same.
-    let _ = std::io::stdout().write_all(welcome(config, &exports, drive, &addresses).as_bytes());
+    let _ = std::io::stdout()
+        .write_all(welcome(config, &exports, drive, &addresses, metrics.as_deref()).as_bytes());
     let stopped = async {
         stop.received().await;
         tracing::info!("stopping: finishing what is under way");
     };
     server.run(stopped).await;
-    control.abort();
-    devices.abort();
     Ok(())
+}
+
+async fn bind_metrics(metrics: Metrics) -> Result<Option<HttpServer>, Failure> {
+    match metrics {
+        Metrics::Off => Ok(None),
+        Metrics::At(address) => HttpServer::bind(address).await.map(Some),
+    }
 }
 
 fn cannot_listen(error: BindError) -> Failure {

@@ -18,6 +18,7 @@ pub(crate) fn welcome(
     exports: &LayoutExports,
     drive: &Drive,
     addresses: &[ListenAddress],
+    metrics: Option<&str>,
 ) -> String {
     let mut text = format!("drive {} is ready\n", config.name);
     for volume in drive.status().volumes {
@@ -32,6 +33,9 @@ pub(crate) fn welcome(
     }
     for address in addresses {
         _ = writeln!(text, "  listening on {address}");
+    }
+    if let Some(url) = metrics {
+        _ = writeln!(text, "  metrics at {url}");
     }
     if !is_journald() {
         text.push_str(&what_to_type(config, exports, addresses));

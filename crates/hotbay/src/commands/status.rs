@@ -71,6 +71,9 @@ pub(super) fn describe(status: &Status, control: &Path, colours: Colours) -> Str
     for address in &status.listen {
         _ = writeln!(text, "  listen   {address}");
     }
+    if let Some(url) = &status.metrics {
+        _ = writeln!(text, "  metrics  {url}");
+    }
     if let Some(command) = how_to_connect(status) {
         _ = writeln!(text, "  connect  {command}");
     }

@@ -17,6 +17,7 @@ fn volume(name: &str, state: State) -> VolumeStatus {
         waiting_for_medium: false,
         waiting_requests: 0,
         retained_bytes: 0,
+        oldest_retained_ms: None,
         last_loss: None,
         hung: None,
         faults: Vec::new(),
@@ -27,7 +28,7 @@ fn volume(name: &str, state: State) -> VolumeStatus {
 
 fn shelf(bays: u32, listen: &str, volumes: Vec<VolumeStatus>) -> Status {
     let (drive, layout) = ("shelf".into(), "volumes".into());
-    Status { drive, bays, layout, listen: vec![listen.into()], volumes }
+    Status { drive, bays, layout, listen: vec![listen.into()], metrics: None, volumes }
 }
 
 fn shown(status: &Status, colours: Colours) -> String {

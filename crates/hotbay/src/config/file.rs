@@ -11,7 +11,8 @@ use toml::Spanned;
 
 use super::complaint;
 use super::value::{
-    AbsentReads, BayCount, BusyPoll, Bytes, Count, JournalFull, Layout, Listen, Medium, Name, Time,
+    AbsentReads, BayCount, BusyPoll, Bytes, Count, JournalFull, Layout, Listen, Medium, Metrics,
+    Name, Time,
 };
 use crate::failure::Failure;
 
@@ -52,6 +53,8 @@ pub(crate) struct ConfigFile {
     pub(super) control: Option<PathBuf>,
     /// The directory of journals, on stable storage; default `/var/lib/hotbay` or the XDG state directory.
     pub(super) state: Option<PathBuf>,
+    /// Where metrics are served over HTTP: `off`, a port of this machine, or `IP:PORT`; default `off`.
+    pub(super) metrics: Option<Metrics>,
     /// How many NBD clients may be connected at once, 1 to 65536; default 1024.
     pub(super) max_connections: Option<ConnectionCount>,
     /// How long a client's handshake may take, 1s to 5m; default `30s`.

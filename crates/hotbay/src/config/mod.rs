@@ -15,8 +15,8 @@ pub(crate) use places::Environment;
 pub(crate) use resolve::{AutoInsert, Config, Overrides, VolumeConfig, resolve};
 pub(crate) use summary::summary;
 pub(crate) use value::{
-    AbsentReads, BayCount, BusyPoll, JournalFull, Layout, Name, VolumeFlag, format_duration,
-    parse_duration,
+    AbsentReads, BayCount, BusyPoll, JournalFull, Layout, Metrics, Name, VolumeFlag,
+    format_duration, parse_duration,
 };
 
 use std::path::Path;

@@ -13,8 +13,8 @@ use hotbay_server::ListenAddress;
 use super::file::{ConfigFile, DefaultsTable, VolumeTable};
 use super::places::Environment;
 use super::value::{
-    AbsentReads, BayCount, BusyPoll, JournalFull, Layout, Listen, Medium, Name, VolumeFlag,
-    check_socket_path,
+    AbsentReads, BayCount, BusyPoll, JournalFull, Layout, Listen, Medium, Metrics, Name,
+    VolumeFlag, check_socket_path,
 };
 use crate::failure::Failure;
 
@@ -47,6 +47,8 @@ pub(crate) struct Overrides {
     pub(crate) control: Option<PathBuf>,
     /// `--state` or `HOTBAY_STATE`.
     pub(crate) state: Option<PathBuf>,
+    /// `--metrics`.
+    pub(crate) metrics: Option<Metrics>,
     /// `--busy-poll`.
     pub(crate) busy_poll: Option<BusyPoll>,
 }
@@ -66,6 +68,8 @@ pub(crate) struct Config {
     pub(crate) control: PathBuf,
     /// The directory that survives a restart; on stable storage.
     pub(crate) state: PathBuf,
+    /// Where metrics are served over HTTP.
+    pub(crate) metrics: Metrics,
     /// How many NBD clients may be connected at once; 1 to 65536.
     pub(crate) max_connections: u32,
     /// How long a client's handshake may take; 1 s to 5 min.
@@ -145,6 +149,7 @@ pub(crate) fn resolve(
         listen: listen.into_iter().map(|address| address.absolute(&environment.current)).collect(),
         control,
         state,
+        metrics: overrides.metrics.or(file.metrics).unwrap_or(Metrics::Off),
         max_connections: file.max_connections.map_or(MAX_CONNECTIONS, |count| count.0),
         handshake_timeout: file.handshake_timeout.map_or(HANDSHAKE_TIMEOUT, |time| time.0),
         busy_poll: overrides.busy_poll.or(file.busy_poll).map_or(BUSY_POLL, |time| time.0),

@@ -18,6 +18,7 @@ pub(crate) fn summary(config: &Config) -> String {
     line("listen", listen.join(", "));
     line("control", config.control.display().to_string());
     line("state", config.state.display().to_string());
+    line("metrics", config.metrics.to_string());
     line("max_connections", config.max_connections.to_string());
     line("handshake_timeout", format_duration(config.handshake_timeout));
     line("busy_poll", format_duration(config.busy_poll));

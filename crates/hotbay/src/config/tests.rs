@@ -154,6 +154,7 @@ fn flags_win_over_the_file() {
         listen = ["unix:/file.sock", "tcp:localhost:1"]
         control = "/file/c"
         state = "/file/s"
+        metrics = "1"
         [[volume]]
         name = "a"
         medium = "/file/a"
@@ -166,15 +167,37 @@ fn flags_win_over_the_file() {
         listen: vec!["unix:flag.sock".parse().unwrap()],
         control: Some("c".into()),
         state: Some("/flag/s".into()),
+        metrics: Some("2".parse().unwrap()),
         busy_poll: Some("20us".parse().unwrap()),
     };
     let config = parsed(text, flags).unwrap();
     assert_eq!((config.bays, config.busy_poll), (1, std::time::Duration::from_micros(20)));
+    assert_eq!(config.metrics.to_string(), "127.0.0.1:2");
     assert_eq!(listen(&config), ["unix:/here/flag.sock"]);
     assert_eq!((config.control, config.state), ("/here/c".into(), PathBuf::from("/flag/s")));
     let volumes =
         config.volumes.iter().map(|v| format!("{} {} {:?}", v.name, v.medium, v.absent_reads));
     assert_eq!(volumes.collect::<Vec<_>>(), ["a file:/flag/a Error", "b file:/here/c.img Wait"]);
+}
+
+#[test]
+fn metrics_are_off_and_leave_this_machine_only_by_an_address() {
+    let metrics = |text: &str| parsed(text, nothing()).map(|config| config.metrics.to_string());
+    assert_eq!(metrics("").unwrap(), "off");
+    for (written, address) in [
+        ("off", "off"),
+        ("9750", "127.0.0.1:9750"),
+        ("[::1]:9750", "[::1]:9750"),
+        ("0.0.0.0:9750", "0.0.0.0:9750"),
+    ] {
+        assert_eq!(metrics(&format!("metrics = {written:?}")).unwrap(), address);
+    }
+    for wrong in ["", "70000", ":9750", "localhost", "localhost:9750", "on"] {
+        let failure = metrics(&format!("metrics = {wrong:?}")).unwrap_err();
+        assert!(failure.message().contains("is no address for metrics; write a port"), "{failure}");
+    }
+    let failure = metrics("metrics = 9750").unwrap_err();
+    assert!(failure.message().contains("a port or an address in quotes"), "{failure}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -57,6 +58,7 @@ deserialize_text! {
     Layout: "a layout in quotes, such as \"volumes\"",
     Listen: "an address in quotes, such as \"unix:/run/hotbay/nbd.sock\"",
     Medium: "a medium in quotes, such as \"file:/srv/usb.img\"",
+    Metrics: "a port or an address in quotes, such as \"9750\" or \"127.0.0.1:9750\"",
 }
 
 /// The name of a drive or a volume: 1 to 64 of `A-Z a-z 0-9 . _ -`, the first of them a letter, digit or `_`.
@@ -152,6 +154,44 @@ impl FromStr for Listen {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.parse().map(Self)
+    }
+}
+
+/// Where metrics are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Metrics {
+    /// Nowhere.
+    Off,
+    /// At an address of TCP. A port of 0 leaves its choice to the system.
+    At(SocketAddr),
+}
+
+impl FromStr for Metrics {
+    type Err = String;
+
+    /// A port alone is one of this machine alone: who lets others look has to say so.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        if let Ok(port) = text.parse::<u16>() {
+            return Ok(Self::At((Ipv4Addr::LOCALHOST, port).into()));
+        }
+        text.parse().map(Self::At).map_err(|_| {
+            format!(
+                "`{text}` is no address for metrics; write a port, which is for this machine alone, or an IP address \
+                 and a port, such as 9750, 127.0.0.1:9750 or [::1]:9750, or off"
+            )
+        })
+    }
+}
+
+impl fmt::Display for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::At(address) => address.fmt(f),
+        }
     }
 }
 

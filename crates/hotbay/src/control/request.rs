@@ -235,6 +235,8 @@ pub(crate) struct Status {
     pub(crate) layout: String,
     /// Where NBD clients connect: `unix:PATH`, `tcp:HOST:PORT`.
     pub(crate) listen: Vec<String>,
+    /// Where metrics are served, as a URL; `null` where they are not.
+    pub(crate) metrics: Option<String>,
     /// The volumes, in the order of the configuration.
     pub(crate) volumes: Vec<VolumeStatus>,
 }
@@ -264,6 +266,8 @@ pub(crate) struct VolumeStatus {
     pub(crate) waiting_requests: u64,
     /// How much was acknowledged and is not yet covered by a sync of the medium.
     pub(crate) retained_bytes: u64,
+    /// For how long at most; `null` where there is nothing.
+    pub(crate) oldest_retained_ms: Option<u64>,
     /// Why the medium was lost last, or why the volume has failed; `null` where neither happened.
     pub(crate) last_loss: Option<String>,
     /// What of an earlier stay of a medium has not been answered yet: nothing is put in that it may still reach.
