@@ -16,6 +16,7 @@ mod directory;
 mod exports;
 mod failure;
 mod handler;
+mod hooks;
 mod http;
 mod logging;
 mod nbd_stream;

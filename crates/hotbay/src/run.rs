@@ -21,6 +21,7 @@ use crate::directory::create_private;
 use crate::exports::LayoutExports;
 use crate::failure::Failure;
 use crate::handler::Handler;
+use crate::hooks::{self, Facts};
 use crate::http::{HttpServer, MetricsPage};
 use crate::records::StateDirectory;
 use crate::signals::StopSignal;
@@ -77,6 +78,10 @@ async fn serve_drive(
     let mut beside = JoinSet::new();
     beside.spawn(control.serve(Arc::new(handler)));
     beside.spawn(device_watch::watch(Arc::clone(drive)));
+    let facts = Facts { drive: config.name.to_string(), control: config.control.clone() };
+    for hook in &config.hooks {
+        beside.spawn(hooks::run(hook.clone(), facts.clone(), Arc::clone(drive)));
+    }
     if let Some(http) = http {
         beside.spawn(http.serve(Arc::new(page)));
     }

@@ -27,9 +27,11 @@ impl Source<'_> {
             [unknown, known @ ..] if message.starts_with("unknown variant") => self
                 .at(span, &format!("`{unknown}` is not a value of this key"))
                 .with_hint(suggestion(unknown, known, "write")),
-            [missing] if message.starts_with("missing field") => self
-                .at(span, &format!("the key `{missing}` is missing"))
-                .with_hint("a volume has a name and a medium; see config/reference.toml"),
+            [missing] if message.starts_with("missing field") => {
+                self.at(span, &format!("the key `{missing}` is missing")).with_hint(
+                    "a volume has a name and a medium, a hook a command; see config/reference.toml",
+                )
+            }
             _ => self.at(span, &message),
         }
     }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::complaint;
+use super::hook::HookTable;
 use super::value::{
     AbsentReads, BayCount, BusyPoll, Bytes, Count, JournalFull, Layout, Listen, Medium, Metrics,
     Name, Time,
@@ -64,6 +65,9 @@ pub(crate) struct ConfigFile {
     /// What holds for each volume that does not say otherwise.
     #[serde(default)]
     pub(super) defaults: DefaultsTable,
+    /// Commands for events, at most 16.
+    #[serde(default)]
+    pub(super) hook: Vec<HookTable>,
     /// The volumes, in order; the first is the default export.
     #[serde(default)]
     pub(super) volume: Vec<VolumeTable>,

@@ -5,12 +5,14 @@
 
 mod complaint;
 mod file;
+mod hook;
 mod places;
 mod resolve;
 mod summary;
 mod value;
 
 pub(crate) use file::ConfigFile;
+pub(crate) use hook::HookConfig;
 pub(crate) use places::Environment;
 pub(crate) use resolve::{AutoInsert, Config, Overrides, VolumeConfig, resolve};
 pub(crate) use summary::summary;

@@ -11,6 +11,7 @@ use hotbay_media::{ByteSize, MediumSpec};
 use hotbay_server::ListenAddress;
 
 use super::file::{ConfigFile, DefaultsTable, VolumeTable};
+use super::hook::{self, HookConfig};
 use super::places::Environment;
 use super::value::{
     AbsentReads, BayCount, BusyPoll, JournalFull, Layout, Listen, Medium, Metrics, Name,
@@ -76,6 +77,8 @@ pub(crate) struct Config {
     pub(crate) handshake_timeout: Duration,
     /// How long a session spins before it sleeps; 0 to 50 µs.
     pub(crate) busy_poll: Duration,
+    /// Commands for events; at most 16.
+    pub(crate) hooks: Vec<HookConfig>,
     /// The volumes, 1 to 64, with different names and different media; the first is the default export.
     pub(crate) volumes: Vec<VolumeConfig>,
 }
@@ -153,6 +156,7 @@ pub(crate) fn resolve(
         max_connections: file.max_connections.map_or(MAX_CONNECTIONS, |count| count.0),
         handshake_timeout: file.handshake_timeout.map_or(HANDSHAKE_TIMEOUT, |time| time.0),
         busy_poll: overrides.busy_poll.or(file.busy_poll).map_or(BUSY_POLL, |time| time.0),
+        hooks: hook::resolve(file.hook)?,
         volumes,
     };
     check(&config)?;

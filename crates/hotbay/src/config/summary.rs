@@ -22,6 +22,7 @@ pub(crate) fn summary(config: &Config) -> String {
     line("max_connections", config.max_connections.to_string());
     line("handshake_timeout", format_duration(config.handshake_timeout));
     line("busy_poll", format_duration(config.busy_poll));
+    config.hooks.iter().for_each(|hook| line("hook", hook.to_string()));
     for volume in &config.volumes {
         text.push_str(&volume_summary(volume));
     }

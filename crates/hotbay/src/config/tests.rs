@@ -40,6 +40,7 @@ layout             volumes
 listen             unix:/run/user/1/hotbay/nbd.sock
 control            /run/user/1/hotbay/control.sock
 state              /home/me/.local/state/hotbay
+metrics            off
 max_connections    1024
 handshake_timeout  30s
 busy_poll          0s
@@ -76,9 +77,14 @@ fn every_key_arrives() {
         listen = ["unix:n.sock", "tcp:[::1]:10809"]
         control = "c.sock"
         state = "s"
+        metrics = "[::]:1"
         max_connections = 7
         handshake_timeout = "5s"
         busy_poll = "50us"
+        [[hook]]
+        command = ["/x", "y"]
+        events = ["lost"]
+        timeout = "1m"
         [[volume]]
         name = "usb"
         medium = "usb.img"
@@ -97,9 +103,11 @@ layout             volumes
 listen             unix:/here/n.sock, tcp:[::1]:10809
 control            /here/c.sock
 state              /here/s
+metrics            [::]:1
 max_connections    7
 handshake_timeout  5s
 busy_poll          50us
+hook               /x y for lost, at most 1m
 
 volume usb
   medium           file:/here/usb.img
@@ -178,6 +186,27 @@ fn flags_win_over_the_file() {
     let volumes =
         config.volumes.iter().map(|v| format!("{} {} {:?}", v.name, v.medium, v.absent_reads));
     assert_eq!(volumes.collect::<Vec<_>>(), ["a file:/flag/a Error", "b file:/here/c.img Wait"]);
+}
+
+#[test]
+fn a_hook_is_checked_where_it_is_read() {
+    let hook = |text: &str| parsed(&format!("[[hook]]\n{text}"), nothing());
+    let config = hook("command = [\"/bin/true\", \"x\"]\nevents = [\"lost\"]").unwrap();
+    assert_eq!(config.hooks[0].to_string(), "/bin/true x for lost, at most 30s");
+    assert!(!config.hooks[0].wants(hotbay_drive::EventKind::Pulled));
+    for (wrong, complaint) in [
+        ("command = [\"mail\"]", "a hook's program `mail` is no absolute path"),
+        ("command = []", "a hook has an empty command"),
+        ("command = [\"/x\\u0000\"]", "has a zero byte"),
+        ("command = [\"/x\"]\ntimeout = \"0s\"", "`0s` is out of bounds"),
+        ("command = [\"/x\"]\nevents = [\"los\"]", "did you mean `lost`?"),
+        ("", "the key `command` is missing"),
+    ] {
+        let failure = hook(wrong).unwrap_err();
+        assert!(failure.message().contains(complaint), "{failure}");
+    }
+    let many = "[[hook]]\ncommand = [\"/x\"]\n".repeat(17);
+    assert!(parsed(&many, nothing()).unwrap_err().message().contains("17 hooks are too many"));
 }
 
 #[test]

@@ -54,6 +54,7 @@ macro_rules! deserialize_text {
 
 deserialize_text! {
     BusyPoll: "a duration in quotes, such as \"50us\"",
+    super::hook::Event: "an event in quotes, such as \"lost\"",
     Name: "a name in quotes, such as \"usb\"",
     Layout: "a layout in quotes, such as \"volumes\"",
     Listen: "an address in quotes, such as \"unix:/run/hotbay/nbd.sock\"",

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use hotbay_drive::{Drive, EventKind, State, VolumeStatus};
-use hotbay_server::{ERRORS, Exports as _, Operation, OperationTraffic, Sessions, Traffic, latency_bounds};
+use hotbay_server::{
+    ERRORS, Exports as _, Operation, OperationTraffic, Sessions, Traffic, latency_bounds,
+};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text};
 use prometheus_client::metrics::MetricType;
