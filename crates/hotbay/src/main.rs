@@ -23,6 +23,7 @@ mod nbd_stream;
 mod nearest;
 mod records;
 mod run;
+mod service;
 mod signals;
 mod welcome;
 

@@ -24,6 +24,7 @@ use crate::handler::Handler;
 use crate::hooks::{self, Facts};
 use crate::http::{HttpServer, MetricsPage};
 use crate::records::StateDirectory;
+use crate::service;
 use crate::signals::StopSignal;
 use crate::welcome::welcome;
 
@@ -88,8 +89,11 @@ async fn serve_drive(
     // Whoever reads this may be gone; the daemon serves all the same.
     let _ = std::io::stdout()
         .write_all(welcome(config, &exports, drive, &addresses, metrics.as_deref()).as_bytes());
+    service::tell_ready(drive);
+    beside.spawn(service::keep_telling(Arc::clone(drive)));
     let stopped = async {
         stop.received().await;
+        service::tell_stopping();
         tracing::info!("stopping: finishing what is under way");
     };
     server.run(stopped).await;
