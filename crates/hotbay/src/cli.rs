@@ -80,6 +80,12 @@ pub(crate) enum Command {
     Journal(JournalArgs),
     /// Check a configuration file and show what a daemon would make of it
     CheckConfig(CheckConfigArgs),
+    /// Look at this machine and its drive, and say what to do
+    Doctor(DoctorArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Write the man pages into a directory
+    Man(ManArgs),
     /// Show the whole story in a minute, on this machine, no root needed
     Demo,
     /// Measure an export of any NBD server with a load of reads or writes
@@ -442,6 +448,52 @@ pub(crate) struct JournalExportArgs {
     /// Write onto a file or a block device that is there, of the volume's size
     #[arg(long)]
     pub(crate) onto: bool,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+It changes nothing. Exit status 1 says that something is to be done.
+
+Examples:
+  hotbay doctor
+  sudo hotbay doctor /etc/hotbay.toml
+  hotbay doctor --json | jq -r '.[] | select(.verdict == \"problem\") | .advice'")]
+pub(crate) struct DoctorArgs {
+    /// The configuration file [default: none, and what a daemon does without one]
+    #[arg(value_name = "CONFIG.toml")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The state directory [default: that of the file, or of `hotbay serve`]
+    #[arg(long, env = "HOTBAY_STATE", value_name = "DIR", hide_env_values = true)]
+    pub(crate) state: Option<PathBuf>,
+
+    /// One line of JSON, for scripts: `check`, `verdict` (good, note or problem), `found`, `advice`
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hotbay completions bash > /etc/bash_completion.d/hotbay
+  hotbay completions zsh > /usr/local/share/zsh/site-functions/_hotbay
+  hotbay completions fish > ~/.config/fish/completions/hotbay.fish")]
+pub(crate) struct CompletionsArgs {
+    /// Which shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// `man`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  hotbay man /usr/local/share/man/man1 && man hotbay-serve")]
+pub(crate) struct ManArgs {
+    /// The directory, made where there is none: a page for hotbay, and one for each command
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
 }
 
 /// `check-config`.

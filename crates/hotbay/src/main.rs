@@ -65,6 +65,9 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Detach(arguments) => commands::detach::run(&arguments),
         Command::Journal(arguments) => commands::journal::run(arguments, &environment),
         Command::CheckConfig(arguments) => commands::check_config::run(&arguments, &environment),
+        Command::Doctor(arguments) => commands::doctor::run(&daemon, arguments, &environment),
+        Command::Completions(arguments) => commands::reference::completions(&arguments),
+        Command::Man(arguments) => commands::reference::man(&arguments),
         Command::Demo => demo::run(),
         Command::Bench(arguments) => commands::bench::run(&arguments),
     }

@@ -20,7 +20,7 @@ use crate::records;
 const ATTEMPTS: usize = 20;
 
 /// A journal that was read.
-pub(super) struct KeptJournal {
+pub(in crate::commands) struct KeptJournal {
     pub(super) volume: String,
     pub(super) report: ScanReport,
     /// What it holds, ascending; of a damaged one what is whole. They keep the files that they come from.
@@ -31,7 +31,7 @@ pub(super) struct KeptJournal {
 /// In what condition a journal is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Condition {
+pub(in crate::commands) enum Condition {
     /// It holds no record.
     Empty,
     /// Every record is there.
@@ -59,7 +59,7 @@ impl KeptJournal {
     /// # Errors
     /// Where the state directory knows no such volume, where the journal cannot be read, or where a daemon changes it
     /// faster than it is read.
-    pub(super) fn read(state: &Path, volume: &str) -> Result<Self, Failure> {
+    pub(in crate::commands) fn read(state: &Path, volume: &str) -> Result<Self, Failure> {
         records::check_volume(state, volume)?;
         let mut damage = None;
         for _ in 0..ATTEMPTS {
@@ -104,7 +104,7 @@ impl KeptJournal {
         is_still_there(storage, &self.report).map_err(|error| cannot_read(&self.volume, &error))
     }
 
-    pub(super) fn condition(&self) -> Condition {
+    pub(in crate::commands) fn condition(&self) -> Condition {
         match self.report.verdict {
             Verdict::Empty => Condition::Empty,
             Verdict::Whole => Condition::Whole,
@@ -126,7 +126,7 @@ impl KeptJournal {
     }
 
     /// The bytes of data that it holds.
-    pub(super) fn live_bytes(&self) -> u64 {
+    pub(in crate::commands) fn live_bytes(&self) -> u64 {
         let data = self.extents.iter().filter(|live| matches!(live.content, Content::Data(_)));
         data.map(|live| live.extent.length()).sum()
     }

@@ -8,6 +8,8 @@ mod verify;
 
 use std::path::PathBuf;
 
+pub(super) use self::kept::{Condition, KeptJournal};
+
 use crate::cli::{JournalArgs, JournalCommand};
 use crate::config::Environment;
 use crate::failure::Failure;
