@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use hotbay_block::{Error, ErrorKind, with_sources};
+use hotbay_block::{Error, ErrorKind, Identity, with_sources};
 use hotbay_journal::{Journal, OpenError, Recovery, RecoveryOutcome, Settings, Storage};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, timeout};
@@ -42,7 +42,9 @@ impl Volume {
     ) -> Result<Arc<Self>, Refusal> {
         let VolumeSetup { settings, mut record, journal } = setup;
         if record.size_bytes == 0 {
-            record.size_bytes = size_of_new_volume(&settings, &around).await?;
+            let identity = first_look(&settings, &around).await?;
+            record.size_bytes = identity.size_bytes;
+            record.identity = Some(identity);
         }
         // Before the journal is begun, which carries the identity of the volume and its size.
         save(&around, &record).await?;
@@ -119,24 +121,23 @@ impl Volume {
     }
 }
 
-/// The size of a volume that was never seen is that of its medium, which is only looked at.
-async fn size_of_new_volume(
-    settings: &VolumeSettings,
-    around: &Surroundings,
-) -> Result<u64, Refusal> {
+/// The size of a volume that was never seen is that of its medium, which is only looked at. Who it is is remembered as well:
+/// where it finds no bay, what the journal takes until then belongs to this medium and to no other.
+async fn first_look(settings: &VolumeSettings, around: &Surroundings) -> Result<Identity, Refusal> {
     let (name, medium) = (&settings.name, &settings.medium);
     let wait = settings.io_deadline;
-    let opened = timeout(wait, around.source.open(medium, name)).await.unwrap_or_else(|_| {
+    let look = async { around.source.open(medium, name).await?.identify().await };
+    let looked = timeout(wait, look).await.unwrap_or_else(|_| {
         Err(Error::new(ErrorKind::TimedOut, format!("{medium} has not been opened for {wait:?}")))
     });
-    let opened = opened.map_err(|error| {
+    let identity = looked.map_err(|error| {
         Refusal::new(format!("volume {name}: {}", error.with_sources()))
             .hint("a volume's first medium tells its size; '?create=64MiB' behind a file's path makes one")
     })?;
-    match opened.info().size_bytes {
+    match identity.size_bytes {
         0 => Err(Refusal::new(format!("{medium}, the medium of volume {name}, is empty"))
             .hint("a volume's first medium tells its size; give it one with 'truncate -s 64M'")),
-        size_bytes => Ok(size_bytes),
+        _ => Ok(identity),
     }
 }
 

@@ -33,6 +33,25 @@ async fn the_volume_without_a_bay_runs_on_its_journal() {
     assert_filled(&read(&a.open(), 512, 512).await, 3, "from its journal");
 }
 
+/// Its journal belongs to the medium that told its size, though that has not been in yet.
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_never_had_a_bay_knows_its_medium_all_the_same() {
+    let world = two_volumes();
+    let drive = world.started().await;
+    let b = &drive.volumes()[1];
+    write(&b.open(), 0, 512, 2).await;
+    drive.eject("a").await.unwrap();
+
+    world.disk("disk-b").set_hardware("serial:of-another");
+    let refused = drive.insert("b", None, WhenOccupied::Refuse).await.unwrap_err();
+    assert!(refused.message().contains("not the medium of volume b"), "{refused}");
+    assert_eq!(world.disk("disk-b").changes(), 0, "nothing was written to it");
+
+    world.disk("disk-b").set_hardware("serial:disk-b");
+    insert(&drive, "b").await;
+    assert_filled(&world.disk("disk-b").durable()[..512], 2, "replayed");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_read_that_needs_the_other_medium_asks_for_it_and_waits() {
     let world = two_volumes();
