@@ -122,6 +122,7 @@ impl Volume {
     ) -> Result<Arc<dyn Medium>, Refusal> {
         while let Some(departure) = stay.left_behind_on(name) {
             let departed = tokio::select! {
+                biased;
                 departed = departure.within(DEPARTURE_WAIT) => departed,
                 () = self.stopped() => return Err(being_stopped()),
             };
@@ -190,6 +191,7 @@ impl Volume {
             drop((here, entered));
         });
         let waited = tokio::select! {
+            biased;
             done = timeout(self.settings.io_deadline, told) => done,
             () = self.stopped() => return Err(being_stopped()),
         };

@@ -21,7 +21,7 @@ use hotbay_journal::{
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::backlog::{Backlog, cost_bytes};
 use crate::group::GroupSync;
@@ -385,9 +385,9 @@ impl JournalLog {
     }
 }
 
-/// Runs what may wait for a disk away from the tasks that serve clients.
+/// Runs what may wait for a disk away from the tasks that serve clients. If this is dropped it goes on.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match spawn_blocking(work).await {
+    match beside_clients(work).await {
         Ok(result) => result,
         Err(stopped) => match stopped.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
@@ -395,4 +395,13 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
             Err(_) => std::future::pending().await,
         },
     }
+}
+
+fn beside_clients<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    #[cfg(feature = "testing")]
+    let work = match crate::testing::in_line(work) {
+        Ok(task) => return task,
+        Err(work) => work,
+    };
+    spawn_blocking(work)
 }

@@ -47,6 +47,8 @@ mod status;
 mod stop;
 mod swap;
 mod sync_place;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod under_way;
 mod volume;
 mod watch;

@@ -88,6 +88,7 @@ impl<'a> Patience<'a> {
         let _waiting = Waiting::begin(&self.volume.waiting);
         let change = async {
             tokio::select! {
+                biased;
                 () = log.backlog.all_in() => {}
                 () = self.volume.routed_elsewhere(seen) => {}
             }
@@ -114,6 +115,7 @@ impl<'a> Patience<'a> {
         }
         let change = async {
             tokio::select! {
+                biased;
                 () = room => {}
                 () = self.volume.routed_elsewhere(seen) => {}
             }

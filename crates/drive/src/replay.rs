@@ -200,6 +200,7 @@ impl Replay<'_> {
         let deadline = Instant::now() + self.volume.settings.pause_max();
         let gate = self.close_the_way().await?;
         tokio::select! {
+            biased;
             () = gate.drained() => {}
             // Who took the medium has opened the gate, and nobody tells whether an open gate is empty.
             () = self.attachment.left() => return Err(Interrupted::Left),

@@ -60,6 +60,7 @@ impl Copier {
     async fn run(self) -> Result<(), Refusal> {
         // A target that hangs must not keep a source that was pulled.
         let copied = tokio::select! {
+            biased;
             copied = self.copy_while_clients_go_on() => copied,
             () = self.source.left() => Err(CopyError::Left),
         };
