@@ -52,12 +52,10 @@ pub fn is_still_there(storage: &dyn Storage, report: &ScanReport) -> Result<bool
     Ok(salvaged(report).all(|segment| there.contains(&segment.number)))
 }
 
-/// The segments whose whole records count.
+/// The segments whose whole records count. Where flushed data is damaged that is every one which says how to read it: one that
+/// was retired, or has lost its inventory with its header, may be all that is left of what was written.
 fn salvaged(report: &ScanReport) -> impl Iterator<Item = &SegmentReport> {
     let is_damaged = matches!(report.verdict, Verdict::Damaged(_));
-    report.segments.iter().filter(move |segment| match segment.status {
-        SegmentStatus::Needed => true,
-        SegmentStatus::BehindTheEnd => is_damaged && segment.header.is_some(),
-        SegmentStatus::Retired => false,
-    })
+    let with_header = report.segments.iter().filter(|segment| segment.header.is_some());
+    with_header.filter(move |segment| is_damaged || segment.status == SegmentStatus::Needed)
 }

@@ -307,6 +307,25 @@ fn what_lies_behind_damage_in_the_same_segment_is_salvaged() {
     assert!(salvaged.iter().all(|extent| extent.sequence != torn.sequence));
 }
 
+/// With its header a segment loses what it says of the older ones as well.
+#[test]
+fn a_lost_header_costs_the_records_of_its_segment_alone() {
+    let whole = flushed();
+    let journal = Journal::open(Arc::new(whole.clone()), SETTINGS).unwrap().0;
+    let live = journal.live_after(0, journal.head(), u64::MAX).unwrap();
+    let segments = scan(&whole, None).unwrap().segments;
+    for (segment, name) in segments.iter().zip(segment_names(&whole.image())) {
+        let storage = ImageStorage::over(whole.image());
+        storage.damage(&name, |bytes| bytes[20] ^= 1);
+        let report = scan(&storage, Some(SETTINGS.volume)).unwrap();
+        assert!(matches!(report.verdict, Verdict::Damaged(_)), "{name}");
+        let salvaged = salvage(&storage, &report).unwrap();
+        let is_lost = |s: Sequence| segment.records.iter().any(|record| record.sequence == s);
+        let mut others = live.iter().filter(|extent| !is_lost(extent.sequence));
+        assert!(others.all(|extent| salvaged.contains(extent)), "{name}");
+    }
+}
+
 #[test]
 fn a_reader_knows_whether_what_it_has_read_is_still_there() {
     let storage = flushed();
