@@ -1,0 +1,74 @@
+//! What a world is like: how many of everything there are, and how unkind its disks are.
+
+use std::time::Duration;
+
+use hotbay_block::ErrorKind;
+use hotbay_drive::{AbsentReads, AutoInsert, Retention};
+
+use crate::machine::{Chance, Habits, Mood, Plan};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Customs {
+    pub(crate) plan: Plan,
+    pub(crate) clients: usize,
+    pub(crate) habits: Habits,
+    pub(crate) mood: Mood,
+    /// How long the work of a thread takes at most.
+    pub(crate) work: Duration,
+    /// How long nature and the operator rest at most.
+    pub(crate) rest: Duration,
+    /// One in so many pieces of bad news for a journal; 0: none.
+    pub(crate) journal_fails: u64,
+    pub(crate) lives: usize,
+}
+
+impl Customs {
+    pub(crate) fn chosen(chance: &mut Chance, retention: Retention) -> Self {
+        let mood = Mood {
+            slow: chance.pick(&[0, 2, 5]),
+            gone: chance.pick(&[0, 0, 60, 300]),
+            error: chance.pick(&[0, 0, 80, 300]),
+            hang: chance.pick(&[0, 0, 100, 400]),
+        };
+        let journal_fails = chance.pick(&[0, 0, 0, 8]);
+        Self {
+            plan: plan(chance, retention),
+            clients: chance.pick(&[1, 2, 3]),
+            habits: Habits {
+                longest: chance.pick(&[3, 8, 40]),
+                rest: Duration::from_millis(chance.pick(&[2, 20, 100])),
+                flushes: chance.pick(&[4, 12, 60]),
+                excuses: excuses(mood, journal_fails),
+            },
+            mood,
+            work: Duration::from_millis(chance.pick(&[0, 3, 30])),
+            rest: Duration::from_millis(chance.pick(&[30, 300, 3000])),
+            journal_fails,
+            lives: 2 + chance.place_below(4),
+        }
+    }
+}
+
+fn plan(chance: &mut Chance, retention: Retention) -> Plan {
+    Plan {
+        bays: chance.pick(&[1, 1, 2]),
+        volumes: chance.pick(&[1, 2, 3]),
+        places: chance.pick(&[16, 48, 128]),
+        absent_reads: chance.pick(&[AbsentReads::Error, AbsentReads::Wait]),
+        auto_insert: chance.pick(&[AutoInsert::Never, AutoInsert::WhenItReturns]),
+        retained_limit_bytes: chance.pick(&[8 << 10, 64 << 20]),
+        spill_batch_bytes: chance.pick(&[1, 1000, 1 << 20]),
+        io_deadline: Duration::from_secs(chance.pick(&[2, 10])),
+        retention,
+    }
+}
+
+/// What a client may be told, because a disk said so.
+fn excuses(mood: Mood, journal_fails: u64) -> &'static [ErrorKind] {
+    match (mood.error > 0, journal_fails > 0) {
+        (false, false) => &[],
+        (true, false) => &[ErrorKind::Medium],
+        (false, true) => &[ErrorKind::PreviousFailure],
+        (true, true) => &[ErrorKind::Medium, ErrorKind::PreviousFailure],
+    }
+}

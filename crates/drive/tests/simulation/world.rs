@@ -1,0 +1,289 @@
+//! One world from its seed to its end.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hotbay_drive::{Drive, Retention, State};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::customs::Customs;
+use crate::machine::parts::spare_name;
+use crate::machine::{Chance, Client, Life, Machine, STUCK, Survives};
+use crate::nature::Nature;
+use crate::operator::Operator;
+
+/// A life is over after so many steps at the latest.
+const LIFE_STEPS: u64 = 1500;
+
+/// What has happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) worlds: u64,
+    pub(crate) steps: u64,
+    pub(crate) virtual_time: Duration,
+    pub(crate) kills: u64,
+    pub(crate) kills_that_lose_nothing: u64,
+    pub(crate) stops: u64,
+    pub(crate) cuts: u64,
+    pub(crate) cuts_in_recovery: u64,
+    pub(crate) failed_journals: u64,
+    /// All steps in one number, of one world.
+    pub(crate) mixed: u64,
+}
+
+impl Told {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.worlds += other.worlds;
+        self.steps += other.steps;
+        self.virtual_time += other.virtual_time;
+        self.kills += other.kills;
+        self.kills_that_lose_nothing += other.kills_that_lose_nothing;
+        self.stops += other.stops;
+        self.cuts += other.cuts;
+        self.cuts_in_recovery += other.cuts_in_recovery;
+        self.failed_journals += other.failed_journals;
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} worlds, {} steps, {} s of their time; {} kills ({} with nothing to lose), {} stops, {} power cuts, \
+             {} more in recovery, {} failed journals",
+            self.worlds,
+            self.steps,
+            self.virtual_time.as_secs(),
+            self.kills,
+            self.kills_that_lose_nothing,
+            self.stops,
+            self.cuts,
+            self.cuts_in_recovery,
+            self.failed_journals
+        )
+    }
+}
+
+/// How a daemon ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Kill,
+    Stop,
+    Cut,
+}
+
+pub(crate) struct World {
+    machine: Machine,
+    customs: Customs,
+    chance: Chance,
+    nature: Nature,
+    told: Told,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, retention: Retention) -> Self {
+        let mut chance = Chance::new(seed);
+        let customs = Customs::chosen(&mut chance, retention);
+        let mut machine = Machine::new(customs.plan.clone(), chance.fork());
+        for number in 0..customs.plan.volumes {
+            machine.add_disk(&spare_name(number), 0xEE);
+        }
+        let nature = Nature {
+            machine: machine.clone(),
+            customs: customs.clone(),
+            chance: chance.fork(),
+            off_shelf: Vec::new(),
+        };
+        Self { machine, customs, chance, nature, told: Told::default() }
+    }
+
+    /// Lives through all of it, and looks at everything at the end.
+    pub(crate) fn run(mut self) -> Result<Told, String> {
+        for number in 0..self.customs.lives {
+            self.life().map_err(|why| format!("life {number}: {why}"))?;
+        }
+        let life = self.boot()?;
+        self.mend_disks(true);
+        life.settle_all(&self.machine).map_err(|why| self.explain(&life, &why))?;
+        if let Some(wrong) = self.machine.tape.wrong() {
+            return Err(wrong);
+        }
+        self.told.worlds = 1;
+        (self.told.steps, self.told.mixed) = (self.machine.tape.steps(), self.machine.tape.mixed());
+        Ok(self.told)
+    }
+
+    fn life(&mut self) -> Result<(), String> {
+        let life = self.boot()?;
+        for (_, disk) in self.machine.parts.shelf.disks() {
+            disk.set_mood(self.customs.mood);
+        }
+        let length = Duration::from_millis(200) + self.chance.up_to(self.customs.rest * 20);
+        let lived = life.run(async |drive| self.let_live(drive, length).await);
+        lived.map_err(|why| self.explain(&life, &why))?;
+        self.end(life)
+    }
+
+    /// Everybody at work for so long, or until a journal has failed.
+    async fn let_live(&mut self, drive: Arc<Drive>, length: Duration) -> Result<(), String> {
+        let (began, enough) = (Instant::now(), self.machine.tape.steps() + LIFE_STEPS);
+        let mut clients = self.clients(&drive);
+        let operator = Operator {
+            machine: self.machine.clone(),
+            drive: Arc::clone(&drive),
+            customs: self.customs.clone(),
+            chance: self.chance.fork(),
+        };
+        let lived = tokio::select! {
+            biased;
+            Some(wrong) = clients.join_next() => Err(wrong.unwrap_or_else(|error| error.to_string())),
+            wrong = operator.work() => Err(wrong),
+            () = self.nature.work() => Ok(()),
+            () = until_one_fails(&drive) => self.is_excused(&drive),
+            () = sleep(length) => Ok(()),
+            () = self.machine.tape.until(enough) => Ok(()),
+        };
+        self.told.virtual_time += began.elapsed();
+        // They go on until the daemon ends.
+        clients.detach_all();
+        lived
+    }
+
+    fn clients(&mut self, drive: &Drive) -> JoinSet<String> {
+        let mut clients = JoinSet::new();
+        for (volume, ledger) in drive.volumes().iter().zip(&self.machine.parts.ledgers) {
+            for _ in 0..self.customs.clients {
+                let client = Client {
+                    device: volume.open(),
+                    ledger: Arc::clone(ledger),
+                    chance: self.chance.fork(),
+                    habits: self.customs.habits,
+                    tape: self.machine.tape.clone(),
+                };
+                clients.spawn(client.work());
+            }
+        }
+        clients
+    }
+
+    fn is_excused(&mut self, drive: &Drive) -> Result<(), String> {
+        self.told.failed_journals += 1;
+        let failed = drive.volumes().iter().find(|volume| volume.state() == State::Failed);
+        let why = failed.and_then(|volume| volume.status().last_loss);
+        match self.customs.journal_fails > 0 {
+            true => Ok(()),
+            false => Err(format!("a volume has failed: {why:?}")),
+        }
+    }
+
+    fn end(&mut self, life: Life) -> Result<(), String> {
+        let survives = match self.chance.pick(&[End::Kill, End::Stop, End::Cut]) {
+            End::Kill => self.kill(life),
+            End::Stop => self.stop(life)?,
+            End::Cut => {
+                self.told.cuts += 1;
+                life.kill();
+                self.machine.cut_power();
+                Survives::WhatWasFlushed
+            }
+        };
+        self.outlive(survives);
+        Ok(())
+    }
+
+    /// A kill while a loss is being dealt with is a loss of power: what a dead handle has lost is in memory alone.
+    fn kill(&mut self, life: Life) -> Survives {
+        self.told.kills += 1;
+        let loses_nothing = life.run(async |drive| self.loses_nothing_now(&drive));
+        life.kill();
+        if loses_nothing {
+            self.told.kills_that_lose_nothing += 1;
+            return Survives::Everything;
+        }
+        self.machine.cut_power();
+        Survives::WhatWasFlushed
+    }
+
+    fn loses_nothing_now(&self, drive: &Drive) -> bool {
+        drive.volumes().iter().all(|volume| {
+            let status = volume.status();
+            let disk = self.machine.disk(&status.medium.unwrap_or_default());
+            match status.state {
+                State::Absent => status.retained_bytes == 0,
+                State::Failed => false,
+                State::Present | State::Replaying | State::Copying => disk.is_in_use(),
+            }
+        })
+    }
+
+    /// Whatever is acknowledged when a stop succeeds survives a loss of power.
+    fn stop(&mut self, life: Life) -> Result<Survives, String> {
+        self.told.stops += 1;
+        let stopped = life.run(async |drive| timeout(STUCK, drive.stop()).await);
+        let stopped = stopped.map_err(|_| self.explain(&life, "a stop hangs"))?;
+        life.kill();
+        self.machine.cut_power();
+        Ok(match stopped {
+            Ok(()) => Survives::Everything,
+            Err(_) => Survives::WhatWasFlushed,
+        })
+    }
+
+    fn outlive(&self, survives: Survives) {
+        self.machine.mend_journals();
+        for ledger in &self.machine.parts.ledgers {
+            ledger.lock().end_of_daemon(survives);
+        }
+    }
+
+    /// Starts a daemon in peace; but its power may be cut, too.
+    fn boot(&mut self) -> Result<Life, String> {
+        loop {
+            let is_first = self.machine.parts.records.all().is_empty();
+            self.mend_disks(is_first);
+            let life = Life::begin(&self.machine, self.chance.fork(), self.customs.work)?;
+            if !is_first && self.chance.one_in(4) {
+                let moment = self.chance.up_to(Duration::from_millis(20));
+                life.run(async |_| sleep(moment).await);
+                life.kill();
+                self.machine.cut_power();
+                self.outlive(Survives::WhatWasFlushed);
+                self.told.cuts_in_recovery += 1;
+                continue;
+            }
+            let looked = life.until_replayed().and_then(|()| {
+                (0..self.customs.plan.volumes).try_for_each(|n| life.read_all(&self.machine, n))
+            });
+            looked.map_err(|why| self.explain(&life, &why))?;
+            return Ok(life);
+        }
+    }
+
+    /// Nothing hangs any more, and nobody's disk is in the place of another. A disk that is away may stay away.
+    fn mend_disks(&mut self, plugs_all: bool) {
+        while !self.nature.off_shelf.is_empty() {
+            self.nature.put_back();
+        }
+        for (_, disk) in self.machine.parts.shelf.disks() {
+            disk.calm();
+            if plugs_all || !self.chance.one_in(4) {
+                disk.plug();
+            }
+        }
+    }
+
+    fn explain(&self, life: &Life, why: &str) -> String {
+        format!("{why}\n{:#?}\n{}", self.customs, life.account())
+    }
+}
+
+async fn until_one_fails(drive: &Drive) {
+    loop {
+        sleep(Duration::from_millis(50)).await;
+        if drive.volumes().iter().any(|volume| volume.state() == State::Failed) {
+            return;
+        }
+    }
+}
