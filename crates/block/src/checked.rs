@@ -1,6 +1,8 @@
 //! The one place where the contract of [`Device`] is checked.
 
-use crate::{BoxFuture, Device, DeviceInfo, Error, ErrorKind, Execution, Extent, Reply, Request};
+use crate::{
+    BoxFuture, Device, DeviceInfo, Error, ErrorKind, Execution, Extent, Reply, Request, Status,
+};
 
 /// Wraps a device so that no request that breaks the contract reaches it, and asserts that its answers keep it.
 ///
@@ -22,16 +24,11 @@ fn check(request: &Request, info: DeviceInfo) -> Result<(), Error> {
         return Err(ErrorKind::ReadOnly.into());
     }
     let Some(extent) = request.extent() else { return Ok(()) };
-    if extent.end() > info.size_bytes {
-        let kind = match request {
-            Request::Write { .. } | Request::Zero { .. } => ErrorKind::NoSpace,
-            _ => ErrorKind::Invalid,
-        };
-        let size = info.size_bytes;
-        let error =
-            Error::new(kind, format!("{extent} is past the end of a device of {size} bytes"));
-        return Err(error.at(size.max(extent.offset())));
-    }
+    let kind = match request {
+        Request::Write { .. } | Request::Zero { .. } => ErrorKind::NoSpace,
+        _ => ErrorKind::Invalid,
+    };
+    check_range(extent, info.size_bytes, kind)?;
     if let Request::Write { data, .. } = request
         && data.len() as u64 != extent.length()
     {
@@ -42,6 +39,25 @@ fn check(request: &Request, info: DeviceInfo) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+fn check_range(extent: Extent, size: u64, kind: ErrorKind) -> Result<(), Error> {
+    if extent.end() <= size {
+        return Ok(());
+    }
+    let text = format!("{extent} is past the end of a device of {size} bytes");
+    Err(Error::new(kind, text).at(size.max(extent.offset())))
+}
+
+fn check_pieces(extent: Extent, most: usize, pieces: &[Status]) {
+    debug_assert!((1..=most).contains(&pieces.len()), "there is a piece and no more than wanted");
+    let mut at = extent.offset();
+    for piece in pieces {
+        debug_assert_eq!(piece.extent.offset(), at, "pieces follow each other");
+        debug_assert!(!piece.extent.is_empty(), "no piece is empty");
+        at = piece.extent.end();
+    }
+    debug_assert!(at <= extent.end(), "pieces are within the extent");
 }
 
 fn check_reply(extent: Option<Extent>, is_read: bool, answer: &Result<Reply, Error>) {
@@ -79,6 +95,24 @@ impl<D: Device> Device for Checked<D> {
             check_reply(extent, is_read, answer);
         }
         execution
+    }
+
+    fn status(
+        &self,
+        extent: Extent,
+        most: usize,
+    ) -> BoxFuture<'static, Result<Vec<Status>, Error>> {
+        let empty = || Error::new(ErrorKind::Invalid, "there is nothing to be known of no bytes");
+        let checked = check_range(extent, self.0.info().size_bytes, ErrorKind::Invalid);
+        if let Err(error) = checked.and(if extent.is_empty() { Err(empty()) } else { Ok(()) }) {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        let status = self.0.status(extent, most.max(1));
+        Box::pin(async move {
+            let pieces = status.await?;
+            check_pieces(extent, most.max(1), &pieces);
+            Ok(pieces)
+        })
     }
 
     fn exchanged(&self) -> BoxFuture<'static, ()> {

@@ -49,6 +49,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "a stable change is a change", test: |d| Box::pin(rules::stable_changes(d)) },
     Rule { name: "a flush changes nothing", test: |d| Box::pin(rules::flushes(d)) },
     Rule { name: "a hint succeeds and changes nothing", test: |d| Box::pin(rules::hints(d)) },
+    Rule { name: "what is known of bytes is true", test: |d| Box::pin(rules::status(d)) },
     Rule { name: "a range past the end is refused", test: |d| Box::pin(rules::ranges(d)) },
     Rule {
         name: "any sequence leaves what the model has",

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::{Reply, Request, Result};
+use crate::{Extent, Reply, Request, Result, Status};
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -83,6 +83,17 @@ pub trait Device: Send + Sync + fmt::Debug {
     /// Carries out one request. The execution borrows nothing of the device.
     fn execute(&self, request: Request) -> Execution;
 
+    /// What is known of an extent, which is not empty, without reading it: pieces in ascending order and without gaps, from
+    /// the extent's beginning. At least one and at most `most` of them, so that they may end before the extent does.
+    ///
+    /// A hole reads as zeroes until it is changed. The rest is a hint: it may be out of date when it is there. Nothing
+    /// here waits for a medium that is away, and the future may be dropped at any time. The default knows of stored
+    /// bytes alone.
+    fn status(&self, extent: Extent, most: usize) -> BoxFuture<'static, Result<Vec<Status>>> {
+        let _ = most;
+        Box::pin(std::future::ready(Ok(vec![Status::unknown(extent)])))
+    }
+
     /// Completes when the content behind the device has been exchanged for another one, so that every
     /// session opened before this must be closed. The default never does.
     fn exchanged(&self) -> BoxFuture<'static, ()> {
@@ -97,6 +108,10 @@ impl<D: Device + ?Sized> Device for std::sync::Arc<D> {
 
     fn execute(&self, request: Request) -> Execution {
         (**self).execute(request)
+    }
+
+    fn status(&self, extent: Extent, most: usize) -> BoxFuture<'static, Result<Vec<Status>>> {
+        (**self).status(extent, most)
     }
 
     fn exchanged(&self) -> BoxFuture<'static, ()> {

@@ -4,6 +4,7 @@
 //! everything above a device (sessions) and everything below it (volumes, media) meet:
 //!
 //! * [`Device`]: takes a [`Request`], gives an [`Execution`].
+//! * [`Status`]: what is known of bytes without reading them.
 //! * [`Extent`]: the only place where range arithmetic is done.
 //! * [`Error`]: a small [`ErrorKind`] by what the caller should do, with context and source.
 //! * [`Medium`]: a device that can be taken away, and the [`Identity`] by which it is recognised.
@@ -21,6 +22,7 @@ mod medium;
 mod memory;
 mod payload;
 mod request;
+mod status;
 
 pub use checked::Checked;
 pub use device::{BoxFuture, Device, DeviceInfo, Execution};
@@ -31,3 +33,4 @@ pub use medium::{Identity, Medium};
 pub use memory::MemoryDevice;
 pub use payload::{Part, Payload};
 pub use request::{Durability, Hole, Reply, Request};
+pub use status::{Allocation, Place, Status};

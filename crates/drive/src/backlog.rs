@@ -118,6 +118,11 @@ impl Backlog {
 
     /// The extent in pieces, with what is known of each.
     pub(crate) fn pieces(&self, extent: Extent) -> Vec<Piece> {
+        self.first_pieces(extent, usize::MAX)
+    }
+
+    /// The first of them, as many as `most`, or one more.
+    pub(crate) fn first_pieces(&self, extent: Extent, most: usize) -> Vec<Piece> {
         let left = self.left.lock();
         let (mut pieces, mut at) = (Vec::new(), extent.offset());
         for place in left.overlapping(extent) {
@@ -125,6 +130,9 @@ impl Backlog {
             else {
                 continue;
             };
+            if pieces.len() >= most {
+                return pieces;
+            }
             if at < part.offset() {
                 pieces.push(Piece { extent: Extent::between(at, part.offset()), content: None });
             }

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use hotbay_block::{
-    BoxFuture, Device, DeviceInfo, Error, ErrorKind, Execution, Reply, Request, Result,
+    BoxFuture, Device, DeviceInfo, Error, ErrorKind, Execution, Extent, Reply, Request, Result,
+    Status,
 };
 
+use crate::map::map;
 use crate::on_journal;
 use crate::on_medium;
 use crate::patience::Patience;
@@ -69,6 +71,10 @@ impl Device for Handle {
         }
     }
 
+    fn status(&self, extent: Extent, most: usize) -> BoxFuture<'static, Result<Vec<Status>>> {
+        Box::pin(map(Arc::clone(&self.volume), self.content, extent, most))
+    }
+
     fn exchanged(&self) -> BoxFuture<'static, ()> {
         let (mut contents, mine) = (self.volume.contents.subscribe(), self.content);
         Box::pin(async move {
@@ -85,7 +91,7 @@ async fn carry_out(volume: Arc<Volume>, content: u64, mut request: Request) -> R
     loop {
         let route = volume.route.load_full();
         if route.content != content {
-            return Err(Error::new(ErrorKind::ShuttingDown, "another content was put in place"));
+            return Err(exchanged());
         }
         let outcome = match &route.path {
             Path::Closed => return Err(closed(&volume)),
@@ -110,7 +116,11 @@ async fn carry_out(volume: Arc<Volume>, content: u64, mut request: Request) -> R
     }
 }
 
-fn closed(volume: &Volume) -> Error {
+pub(crate) fn exchanged() -> Error {
+    Error::new(ErrorKind::ShuttingDown, "another content was put in place")
+}
+
+pub(crate) fn closed(volume: &Volume) -> Error {
     if volume.state() != State::Failed {
         return Error::new(ErrorKind::ShuttingDown, "the daemon is being stopped");
     }

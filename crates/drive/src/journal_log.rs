@@ -319,6 +319,27 @@ impl JournalLog {
         pieces.flat_map(with_journal).collect()
     }
 
+    /// The first of them, about as many as `most`.
+    pub(crate) fn first_pieces(&self, extent: Extent, most: usize) -> Vec<Piece> {
+        if self.backlog.is_empty() {
+            return self.journal.first_pieces(extent, most);
+        }
+        let mut first = Vec::new();
+        for piece in self.backlog.first_pieces(extent, most) {
+            match piece.content {
+                Some(_) => first.push(piece),
+                None => {
+                    let left = most.saturating_sub(first.len());
+                    first.extend(self.journal.first_pieces(piece.extent, left));
+                }
+            }
+            if first.len() >= most {
+                break;
+            }
+        }
+        first
+    }
+
     /// Whether the journal has something of the extent.
     pub(crate) fn touches(&self, extent: Extent) -> bool {
         if self.backlog.is_empty() {

@@ -30,6 +30,7 @@ mod handle;
 mod insertion;
 mod journal_log;
 mod layout;
+mod map;
 mod on_journal;
 mod on_medium;
 mod patience;

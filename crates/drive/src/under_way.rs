@@ -24,6 +24,8 @@ pub(crate) enum Doing {
     Zero(Extent),
     Trim(Extent),
     Cache(Extent),
+    /// A look at what is stored.
+    Map(Extent),
     Sync,
     /// A look whether the medium is there.
     Presence,
@@ -54,6 +56,7 @@ impl fmt::Display for Doing {
             Self::Zero(extent) => write!(f, "zeroes of {extent}"),
             Self::Trim(extent) => write!(f, "a trim of {extent}"),
             Self::Cache(extent) => write!(f, "a prefetch of {extent}"),
+            Self::Map(extent) => write!(f, "a look at what is stored at {extent}"),
             Self::Sync => f.write_str("a sync"),
             Self::Presence => f.write_str("a look whether it is there"),
             Self::Identify => f.write_str("a look who it is"),

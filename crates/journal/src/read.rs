@@ -21,10 +21,19 @@ impl Journal {
     /// was when the journal was opened, and is again for replay and relocation.
     #[must_use]
     pub fn pieces(&self, extent: Extent) -> Vec<Piece> {
+        self.first_pieces(extent, usize::MAX)
+    }
+
+    /// The first of [`Self::pieces`], as many as `most`, or one more.
+    #[must_use]
+    pub fn first_pieces(&self, extent: Extent, most: usize) -> Vec<Piece> {
         let index = self.index.read();
         let mut pieces = Vec::new();
         let mut at = extent.offset();
         for (held, entry) in index.overlapping(extent) {
+            if pieces.len() >= most {
+                return pieces;
+            }
             push_gap(&mut pieces, at, held.offset());
             let content = Some(content_of(&index.segments.holder(entry.slot).segment, &entry));
             pieces.push(Piece { extent: held, content });

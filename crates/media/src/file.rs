@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use bytes::{Bytes, BytesMut};
 use hotbay_block::{
     BoxFuture, Device, DeviceInfo, Durability, Error, ErrorKind, Execution, Extent, Hole, Identity,
-    Medium, Reply, Request, Result,
+    Medium, Reply, Request, Result, Status,
 };
 use rustix::fs::Advice;
 use rustix::io::Errno;
@@ -26,7 +26,7 @@ use crate::pool::blocking;
 use crate::sync_queue::{SyncFailure, SyncQueue};
 use crate::transfer::{self, Patience, Progress};
 use crate::zeroing::{self, Refusals};
-use crate::{IDENTIFYING_BYTES, content_ids};
+use crate::{IDENTIFYING_BYTES, content_ids, holes};
 
 /// A regular file or a block device, open for this volume alone.
 #[derive(Debug)]
@@ -128,6 +128,15 @@ impl FileMedium {
                 rustix::fs::fadvise(backing.open.file(), extent.offset(), length, Advice::WillNeed);
             Ok(Reply::Done)
         })
+    }
+
+    fn find_holes(&self, extent: Extent, most: usize) -> BoxFuture<'static, Result<Vec<Status>>> {
+        let backing = Arc::clone(&self.backing);
+        Box::pin(blocking(move || {
+            holes::find(backing.open.file(), extent, most).map_err(|fault| {
+                backing.open.classify(&format!("look for holes in {extent}"), fault)
+            })
+        }))
     }
 
     fn flush(&self) -> Execution {
@@ -291,6 +300,10 @@ impl Device for FileMedium {
             Request::Cache { extent } => self.cache(extent),
             Request::Flush => self.flush(),
         }
+    }
+
+    fn status(&self, extent: Extent, most: usize) -> BoxFuture<'static, Result<Vec<Status>>> {
+        self.find_holes(extent, most)
     }
 }
 

@@ -22,6 +22,7 @@ mod device_news;
 mod disk_name;
 mod fault;
 mod file;
+mod holes;
 mod identity;
 mod lock;
 mod memory;

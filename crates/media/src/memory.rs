@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use hotbay_block::{
-    BoxFuture, Device, DeviceInfo, Execution, Extent, Hole, Identity, Medium, Payload, Reply,
-    Request, Result,
+    Allocation, BoxFuture, Device, DeviceInfo, Execution, Extent, Hole, Identity, Medium, Payload,
+    Place, Reply, Request, Result, Status,
 };
 use parking_lot::RwLock;
 use uuid::Uuid;
@@ -19,6 +19,8 @@ use crate::{ByteSize, IDENTIFYING_BYTES, content_ids};
 
 const CHUNK_BYTES: u64 = 64 << 10;
 const STRIPES: u64 = 64;
+/// The most chunks that one status is about: 4 GiB.
+const CHUNKS_LOOKED_AT: usize = 64 << 10;
 
 type Stripe = RwLock<HashMap<u64, Box<[u8]>>>;
 
@@ -67,6 +69,23 @@ impl MemoryStore {
         }
         payload.push(buffer.freeze());
         payload
+    }
+
+    /// What has chunks and what has none, at most so many pieces, of so much as does not take long to look through.
+    fn status(&self, extent: Extent, most: usize) -> Vec<Status> {
+        let mut pieces = Vec::new();
+        for (chunk, _, extent) in Self::parts(extent).take(CHUNKS_LOOKED_AT) {
+            let allocation = match self.stripe(chunk).read().contains_key(&chunk) {
+                true => Allocation::Data,
+                false => Allocation::Hole,
+            };
+            Status { extent, allocation, place: Place::Medium }.add_to(&mut pieces);
+            if pieces.len() > most {
+                pieces.pop();
+                break;
+            }
+        }
+        pieces
     }
 
     fn write(&self, extent: Extent, data: &[u8]) {
@@ -163,6 +182,10 @@ impl Device for MemoryMedium {
         }
         Execution::Done(Ok(Reply::Done))
     }
+
+    fn status(&self, extent: Extent, most: usize) -> BoxFuture<'static, Result<Vec<Status>>> {
+        Box::pin(std::future::ready(Ok(self.store.status(extent, most))))
+    }
 }
 
 impl Medium for MemoryMedium {
@@ -203,6 +226,16 @@ mod tests {
             allocated.push(medium.store.allocated_bytes() / CHUNK_BYTES);
         }
         assert_eq!(allocated, [0, 6, 2, 6, 2]);
+        let whole = Extent::between(0, 1 << 50);
+        let ends = |most| {
+            let pieces = medium.store.status(whole, most).into_iter();
+            pieces.map(|s| (s.allocation, s.extent.end() / CHUNK_BYTES)).collect::<Vec<_>>()
+        };
+        use Allocation::{Data, Hole as Nothing};
+        let all = [(Data, 1), (Nothing, 5), (Data, 6), (Nothing, 64 << 10)];
+        assert_eq!(ends(100), all);
+        assert_eq!(ends(4), all);
+        assert_eq!(ends(2), all[..2]);
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::model::{Broken, Model, Numbers, describe, expect_data, failed, hold, read, write};
-use crate::{Device, Durability, ErrorKind, Extent, Hole, Request};
+use crate::{Allocation, Device, Durability, ErrorKind, Extent, Hole, Request};
 
 const DEFERRED: Durability = Durability::Deferred;
 
@@ -97,6 +97,38 @@ pub(super) async fn trims(device: &dyn Device) -> Result<(), Broken> {
     model.verify_all().await?;
     for extent in ranges_of_all_lengths(model.size) {
         model.apply(write(extent, numbers.bytes(extent.length()), DEFERRED)).await?;
+    }
+    model.verify_all().await
+}
+
+pub(super) async fn status(device: &dyn Device) -> Result<(), Broken> {
+    let mut model = Model::filled(device, 10).await?;
+    let zeroed = Extent::between(1 << 20, 3 << 20);
+    model
+        .apply(Request::Zero { extent: zeroed, hole: Hole::Allowed, durability: DEFERRED })
+        .await?;
+    for most in [1, 2, 1000] {
+        let (mut at, end) = (0, model.size);
+        while at < end {
+            let asked = Extent::between(at, end);
+            let pieces = device.status(asked, most).await.map_err(|error| {
+                Broken::new(format!("what is known of {asked}: {}", error.with_sources()))
+            })?;
+            hold((1..=most).contains(&pieces.len()), || {
+                format!("{} pieces of {asked}, not 1 to {most}", pieces.len())
+            })?;
+            for piece in pieces {
+                let extent = piece.extent;
+                let follows = extent.offset() == at && !extent.is_empty();
+                hold(follows && asked.contains(extent), || {
+                    format!("{extent} is out of place in {asked}")
+                })?;
+                hold(piece.allocation != Allocation::Hole || zeroed.contains(extent), || {
+                    format!("{extent} has bytes and is said to be a hole")
+                })?;
+                at = extent.end();
+            }
+        }
     }
     model.verify_all().await
 }

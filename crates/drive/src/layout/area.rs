@@ -3,8 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::TryFutureExt as _;
-use hotbay_block::{Device, Error, ErrorKind, Execution, Extent, Payload, Reply, Request, Result};
+use futures_util::future::ready;
+use futures_util::{FutureExt as _, TryFutureExt as _};
+use hotbay_block::{
+    Allocation, BoxFuture, Device, Error, ErrorKind, Execution, Extent, Payload, Place, Reply,
+    Request, Result, Status,
+};
 
 /// A part of a joined disk.
 #[derive(Debug)]
@@ -85,6 +89,34 @@ impl Area {
                 Execution::Done(Ok(Reply::Data(self.bytes(extent))))
             }
             _ => Execution::Done(Ok(Reply::Done)),
+        }
+    }
+
+    /// What is known of an extent that lies wholly within the area.
+    pub(super) fn status(
+        &self,
+        extent: Extent,
+        most: usize,
+    ) -> BoxFuture<'static, Result<Vec<Status>>> {
+        let begins = self.extent.offset();
+        match &self.holds {
+            Holds::Volume(device) => {
+                let inner = extent.moved_to(extent.offset() - begins);
+                let status = device.status(inner, most);
+                let moved = move |status: Status| {
+                    let extent = status.extent.moved_to(status.extent.offset() + begins);
+                    Status { extent, ..status }
+                };
+                status
+                    .map_ok(move |pieces| pieces.into_iter().map(moved).collect())
+                    .map_err(move |error| error.moved_by(begins))
+                    .boxed()
+            }
+            Holds::Table(_) => ready(Ok(vec![Status::unknown(extent)])).boxed(),
+            Holds::Zeroes => {
+                let (allocation, place) = (Allocation::Hole, Place::Medium);
+                ready(Ok(vec![Status { extent, allocation, place }])).boxed()
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{join_all, select_all};
 use hotbay_block::{
     BoxFuture, Device, DeviceInfo, Error, Execution, Extent, Payload, Reply, Request, Result,
+    Status,
 };
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -117,6 +118,15 @@ impl Device for Joined {
         match request.extent() {
             Some(extent) => self.change_or_read(request, extent),
             None => self.flush(),
+        }
+    }
+
+    /// Of the first area that the extent touches; who wants to know of the next one asks again.
+    fn status(&self, extent: Extent, most: usize) -> BoxFuture<'static, Result<Vec<Status>>> {
+        let first = self.touched(extent).first();
+        match first.and_then(|area| Some((area, area.extent.intersection(extent)?))) {
+            Some((area, inner)) => area.status(inner, most),
+            None => std::future::ready(Ok(vec![Status::unknown(extent)])).boxed(),
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{
 use bytes::{Bytes, BytesMut};
 use hotbay_block::{
     BoxFuture, Device, DeviceInfo, Durability, Error, ErrorKind, Execution, Extent, Identity,
-    Medium, Reply, Request, Result,
+    Medium, Reply, Request, Result, Status,
 };
 use tokio::sync::Mutex;
 
@@ -70,6 +70,14 @@ impl Device for FaultyMedium {
         }
         let stay = Arc::clone(stay);
         Execution::later(async move { stay.carry_out(request, struck).await })
+    }
+
+    /// Faults do not strike it; a medium that one took away has nothing to tell.
+    fn status(&self, extent: Extent, most: usize) -> BoxFuture<'static, Result<Vec<Status>>> {
+        if self.0.awake.load(Relaxed) && self.0.is_gone() {
+            return Box::pin(std::future::ready(Err(gone())));
+        }
+        self.0.medium.status(extent, most)
     }
 
     fn exchanged(&self) -> BoxFuture<'static, ()> {
