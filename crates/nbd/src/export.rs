@@ -48,7 +48,10 @@ impl Export {
     /// What it can do for a client with which this dialect was agreed upon.
     pub(crate) const fn flags_in(&self, dialect: Dialect) -> TransmissionFlags {
         let chunks = !matches!(dialect, Dialect::Simple);
-        self.flags.with_if(chunks, TransmissionFlags::SEND_DF)
+        let extended = matches!(dialect, Dialect::Extended);
+        self.flags
+            .with_if(chunks, TransmissionFlags::SEND_DF)
+            .with_if(extended, TransmissionFlags::BLOCK_STATUS_PAYLOAD)
     }
 }
 
@@ -61,7 +64,13 @@ pub trait Exports {
     /// The exports that a client may see.
     fn list(&self) -> Vec<ExportDescription>;
 
+    /// The names of the metadata contexts that each export has, of the form `namespace:leaf`. Their places are the numbers
+    /// by which BLOCK_STATUS knows them.
+    fn contexts(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Opens the export of this name, at most 4096 bytes long; the empty name asks for the default one.
-    /// Called for INFO too, where the opened export is dropped at once.
+    /// Called for INFO and the contexts too, where the opened export is dropped at once.
     fn open(&self, name: &str) -> Option<(Export, Self::Opened)>;
 }

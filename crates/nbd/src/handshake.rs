@@ -19,7 +19,7 @@ use bytes::{Buf, BufMut, BytesMut};
 use crate::limits::{OPTION_BYTES_MAX, OPTIONS_MAX, STRING_BYTES_MAX};
 use crate::option::{
     Known, OptionCode, OptionHeader, Refusal, ReplyKind, abort, export_name, extended_headers, go,
-    info, list, structured_reply,
+    info, list, meta_context, structured_reply,
 };
 use crate::wire::{OPTION_MAGIC, SERVER_MAGIC, in_memory, on_wire};
 use crate::{ClientFlags, Dialect, Export, Exports, HandshakeError, HandshakeFlags};
@@ -46,6 +46,8 @@ pub struct Chosen<T> {
     pub opened: T,
     /// How the messages from now on are laid out.
     pub dialect: Dialect,
+    /// The numbers of the metadata contexts that BLOCK_STATUS is to tell about; without any there is no BLOCK_STATUS.
+    pub contexts: Vec<u32>,
 }
 
 /// The server's side of one negotiation, from the greeting to the transmission phase. Holds no bytes itself.
@@ -54,6 +56,7 @@ pub struct ServerHandshake {
     state: State,
     client: ClientFlags,
     dialect: Dialect,
+    selected: Option<meta_context::Selected>,
     options: u32,
 }
 
@@ -76,7 +79,7 @@ enum State {
 impl Default for ServerHandshake {
     fn default() -> Self {
         let (client, dialect) = (ClientFlags::NONE, Dialect::Simple);
-        Self { state: State::Greeting, client, dialect, options: 0 }
+        Self { state: State::Greeting, client, dialect, selected: None, options: 0 }
     }
 }
 
@@ -195,7 +198,12 @@ impl ServerHandshake {
         exports: &E,
     ) -> Result<Result<Step<E::Opened>, Refusal>, HandshakeError> {
         let dialect = self.dialect;
-        let chosen = |(export, opened)| Step::Transmit(Chosen { export, opened, dialect });
+        let selected = self.selected.clone();
+        let chosen = |(export, opened): (Export, _)| {
+            let contexts = selected.filter(|selected| selected.export == export.name);
+            let contexts = contexts.map(|selected| selected.contexts).unwrap_or_default();
+            Step::Transmit(Chosen { export, opened, dialect, contexts })
+        };
         Ok(match known {
             Known::ExportName => {
                 let client = (self.client, dialect);
@@ -210,6 +218,17 @@ impl ServerHandshake {
             Known::Go => go::answer(data, dialect, exports, output).map(chosen),
             Known::StructuredReply => {
                 structured_reply::answer(data, dialect, output).map(|agreed| self.speak(agreed))
+            }
+            Known::ListMetaContext => {
+                meta_context::list(data, dialect, exports, output).map(|()| Step::Send)
+            }
+            Known::SetMetaContext => {
+                // Whatever was selected before is not any more, also where this fails.
+                self.selected = None;
+                meta_context::set(data, dialect, exports, output).map(|selected| {
+                    self.selected = Some(selected);
+                    Step::Send
+                })
             }
             Known::ExtendedHeaders => {
                 extended_headers::answer(data, output).map(|agreed| self.speak(agreed))

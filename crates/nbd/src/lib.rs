@@ -26,6 +26,7 @@ pub mod limits;
 pub mod option;
 mod reply;
 mod request;
+mod status_payload;
 pub mod uri;
 pub mod wire;
 
@@ -37,3 +38,4 @@ pub use flags::{ClientFlags, CommandFlags, HandshakeFlags, TransmissionFlags};
 pub use handshake::{Chosen, ServerHandshake, Step};
 pub use reply::SimpleReply;
 pub use request::{Command, Cookie, RequestHeader};
+pub use status_payload::StatusPayload;

@@ -3,6 +3,9 @@
 /// The most bytes that one READ or WRITE may carry; announced as the maximum block size.
 pub const PAYLOAD_BYTES_MAX: u32 = 64 << 20;
 
+/// The most bytes that may follow a BLOCK_STATUS: its length, and so many contexts.
+pub const STATUS_PAYLOAD_BYTES_MAX: u32 = 8 + 4 * 64;
+
 /// A WRITE that announces more than this many bytes ends the session; below it, what is above
 /// [`PAYLOAD_BYTES_MAX`] is drained and refused.
 pub const DRAIN_BYTES_MAX: u32 = 256 << 20;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::{Buf, BufMut};
 
-use crate::limits::PAYLOAD_BYTES_MAX;
+use crate::limits::{PAYLOAD_BYTES_MAX, STATUS_PAYLOAD_BYTES_MAX};
 use crate::wire::{EXTENDED_REQUEST_MAGIC, REQUEST_MAGIC};
 use crate::{CommandFlags, Dialect, ErrorNumber, WrongMagic};
 
@@ -29,6 +29,8 @@ pub enum Command {
     Cache,
     /// Make the bytes zero.
     WriteZeroes,
+    /// Tell what is known of the bytes.
+    BlockStatus,
     /// Any other number: to be refused, in step.
     Other(u16),
 }
@@ -45,6 +47,7 @@ impl Command {
             4 => Self::Trim,
             5 => Self::Cache,
             6 => Self::WriteZeroes,
+            7 => Self::BlockStatus,
             other => Self::Other(other),
         }
     }
@@ -60,6 +63,7 @@ impl Command {
             Self::Trim => 4,
             Self::Cache => 5,
             Self::WriteZeroes => 6,
+            Self::BlockStatus => 7,
             Self::Other(number) => number,
         }
     }
@@ -73,6 +77,9 @@ impl Command {
             Self::Read => flags.with_if(chunks, CommandFlags::DF),
             Self::Write => flags.with_if(extended, CommandFlags::PAYLOAD_LEN),
             Self::WriteZeroes => flags.with(CommandFlags::NO_HOLE),
+            Self::BlockStatus => {
+                flags.with(CommandFlags::REQ_ONE).with_if(extended, CommandFlags::PAYLOAD_LEN)
+            }
             _ => flags,
         }
     }
@@ -88,6 +95,7 @@ impl fmt::Display for Command {
             Self::Trim => "TRIM",
             Self::Cache => "CACHE",
             Self::WriteZeroes => "WRITE_ZEROES",
+            Self::BlockStatus => "BLOCK_STATUS",
             Self::Other(number) => return write!(f, "command {number}"),
         })
     }
@@ -186,13 +194,23 @@ impl RequestHeader {
     }
 
     /// The error that it is answered with, whatever the export: a command or a flag that is not known, or
-    /// a payload above [`PAYLOAD_BYTES_MAX`].
+    /// a payload above its bound in [`limits`](crate::limits).
     #[must_use]
     pub fn refusal(&self, dialect: Dialect) -> Option<ErrorNumber> {
-        let unknown_command = matches!(self.command, Command::Other(_));
+        let unknown_command = match self.command {
+            Command::Other(_) => true,
+            Command::BlockStatus => dialect == Dialect::Simple,
+            _ => false,
+        };
         let unknown_flags = !self.flags.without(self.command.flags(dialect)).is_empty();
-        let carries = matches!(self.command, Command::Read | Command::Write);
-        let too_long = carries && self.length > PAYLOAD_BYTES_MAX.into();
+        let most = match self.command {
+            Command::Read | Command::Write => Some(PAYLOAD_BYTES_MAX),
+            Command::BlockStatus if self.flags.contains(CommandFlags::PAYLOAD_LEN) => {
+                Some(STATUS_PAYLOAD_BYTES_MAX)
+            }
+            _ => None,
+        };
+        let too_long = most.is_some_and(|most| self.length > most.into());
         (unknown_command || unknown_flags || too_long).then_some(ErrorNumber::Invalid)
     }
 }

@@ -7,7 +7,7 @@ mod support;
 use hotbay_nbd::{Dialect, HandshakeError};
 use support::*;
 
-/// Of [`Two`]'s exports where there are chunks: with SEND_DF.
+/// Of [`Two`]'s exports where there are chunks: with SEND_DF. Extended headers bring BLOCK_STATUS_PAYLOAD as well.
 const FLAGS: u16 = 5 | 1 << 7;
 
 fn ack(code: u32) -> Vec<u8> {
@@ -22,15 +22,17 @@ fn go() -> Vec<u8> {
     option(7, &about("disk", &[]))
 }
 
-fn gone(code: u32) -> Vec<u8> {
-    cat(&[&reply(code, INFO, &info_export_with(512, FLAGS)), &ack(code)])
+fn gone(code: u32, dialect: Dialect) -> Vec<u8> {
+    let payload = if dialect == Dialect::Extended { 1 << 12 } else { 0 };
+    cat(&[&reply(code, INFO, &info_export_with(512, FLAGS | payload)), &ack(code)])
 }
 
 #[test]
 fn structured_replies_bring_df() {
-    check(&[&option(8, b""), &go()], &[&ack(8), &gone(7)], &begins(Dialect::Structured));
+    let dialect = Dialect::Structured;
+    check(&[&option(8, b""), &go()], &[&ack(8), &gone(7, dialect)], &begins(dialect));
     let info = option(6, &about("disk", &[]));
-    check(&[&option(8, b""), &info], &[&ack(8), &gone(6)], &End::Waits);
+    check(&[&option(8, b""), &info], &[&ack(8), &gone(6, dialect)], &End::Waits);
 }
 
 #[test]
@@ -43,19 +45,19 @@ fn the_old_way_takes_structured_replies_along() {
 #[test]
 fn extended_headers_stand_above_structured_replies() {
     let extended = begins(Dialect::Extended);
-    check(&[&option(11, b""), &go()], &[&ack(11), &gone(7)], &extended);
+    check(&[&option(11, b""), &go()], &[&ack(11), &gone(7, Dialect::Extended)], &extended);
     let both: [&[u8]; 3] = [&option(8, b""), &option(11, b""), &go()];
-    check(&both, &[&ack(8), &ack(11), &gone(7)], &extended);
+    check(&both, &[&ack(8), &ack(11), &gone(7, Dialect::Extended)], &extended);
     let text = text(ERR_EXTENDED_REQUIRED, 8, "extended headers were agreed upon already");
     let back: [&[u8]; 3] = [&option(11, b""), &option(8, b""), &go()];
-    check(&back, &[&ack(11), &text, &gone(7)], &extended);
+    check(&back, &[&ack(11), &text, &gone(7, Dialect::Extended)], &extended);
 }
 
 #[test]
 fn to_ask_twice_changes_nothing() {
     for (code, dialect) in [(8, Dialect::Structured), (11, Dialect::Extended)] {
         let sent: [&[u8]; 3] = [&option(code, b""), &option(code, b""), &go()];
-        check(&sent, &[&ack(code), &ack(code), &gone(7)], &begins(dialect));
+        check(&sent, &[&ack(code), &ack(code), &gone(7, dialect)], &begins(dialect));
     }
 }
 

@@ -184,6 +184,38 @@ fn chunks_are_these_bytes() {
 }
 
 #[test]
+fn a_status_has_wider_numbers_with_extended_headers() {
+    let to = ReplyTo { cookie: Cookie(1), offset: 2 };
+    let chunk = Chunk::Status { context: 7, extents: &[(0x1000, 3), (0x200, 0)] };
+    let mut output = BytesMut::new();
+    chunk.encode(to, true, Dialect::Structured, &mut output);
+    let expected = b"\x66\x8e\x33\xef\0\x01\0\x05\0\0\0\0\0\0\0\x01\0\0\0\x14\
+        \0\0\0\x07\0\0\x10\0\0\0\0\x03\0\0\x02\0\0\0\0\0";
+    assert_eq!(output.as_ref(), expected);
+    output.clear();
+    chunk.encode(to, true, Dialect::Extended, &mut output);
+    let expected = b"\x6e\x8a\x27\x8c\0\x01\0\x06\0\0\0\0\0\0\0\x01\
+        \0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x28\0\0\0\x07\0\0\0\x02\
+        \0\0\0\0\0\0\x10\0\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\0\0";
+    assert_eq!(output.as_ref(), expected);
+}
+
+#[test]
+fn a_block_status_needs_chunks_and_its_payload_is_short() {
+    let legal = |dialect, flags, length| {
+        let command = Command::BlockStatus;
+        RequestHeader { command, flags, length, ..write() }.refusal(dialect).is_none()
+    };
+    let (one, payload) = (CommandFlags::REQ_ONE, CommandFlags::PAYLOAD_LEN);
+    assert!(!legal(Dialect::Simple, CommandFlags::NONE, 512));
+    assert!(legal(Dialect::Structured, one, u32::MAX.into()));
+    assert!(!legal(Dialect::Structured, payload, 12));
+    assert!(legal(Dialect::Extended, one, 1 << 40));
+    assert!(legal(Dialect::Extended, payload.with(one), 264));
+    assert!(!legal(Dialect::Extended, payload, 265));
+}
+
+#[test]
 fn the_text_of_an_error_is_bounded() {
     let text = "é".repeat(3000);
     let to = ReplyTo { cookie: Cookie(1), offset: 0 };

@@ -7,6 +7,8 @@ use hotbay_block::{BoxFuture, Device, DeviceInfo};
 use hotbay_nbd::limits::PAYLOAD_BYTES_MAX;
 use hotbay_nbd::{BlockSizes, Export, ExportDescription, TransmissionFlags};
 
+use crate::contexts::Context;
+
 /// Where a server finds its exports. Asked once for each negotiation, from any task; must not wait.
 pub trait Exports: Send + Sync {
     /// The exports that clients may see.
@@ -48,6 +50,10 @@ impl hotbay_nbd::Exports for Negotiable<'_> {
 
     fn list(&self) -> Vec<ExportDescription> {
         self.0.list()
+    }
+
+    fn contexts(&self) -> &'static [&'static str] {
+        Context::NAMES
     }
 
     fn open(&self, name: &str) -> Option<(Export, Self::Opened)> {

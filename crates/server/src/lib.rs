@@ -11,6 +11,7 @@
 mod address;
 pub mod client;
 mod connection;
+mod contexts;
 mod errno;
 mod error;
 mod exports;

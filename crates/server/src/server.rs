@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::connection::Connection;
+use crate::contexts::Contexts;
 use crate::listener::{self, Listener};
 use crate::negotiation::{Agreed, NegotiationError, negotiate};
 use crate::session::{self, End, Floor};
@@ -206,7 +207,7 @@ async fn converse(
     context: &Context,
     stopping: watch::Receiver<()>,
 ) -> End {
-    let Chosen { export, opened, dialect } = chosen;
+    let Chosen { export, opened, dialect, contexts } = chosen;
     let export = export.name;
     let entered = context.sessions.enter(&export);
     tracing::info!(export, "a session begins");
@@ -214,8 +215,10 @@ async fn converse(
     let stopped = stopped(stopping);
     let tally = session::Tally::new(entered.counters());
     let limits = &context.limits;
-    let end =
-        session::serve(stream, (received, dialect), opened, limits, spin, tally, stopped).await;
+    // The numbers come from our own list of names.
+    let contexts = Contexts::of_numbers(&contexts).unwrap_or_default();
+    let terms = session::Terms { dialect, contexts };
+    let end = session::serve(stream, (received, terms), opened, limits, spin, tally, stopped).await;
     match &end {
         End::Disconnected | End::Exchanged | End::Stopped => {
             tracing::info!(export, reason = %end, "a session ends");

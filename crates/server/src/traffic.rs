@@ -19,14 +19,24 @@ pub enum Operation {
     Cache,
     /// Bring what was answered to stable storage.
     Flush,
+    /// Tell what is known of bytes.
+    Status,
     /// What was refused before anybody looked at what it is.
     Other,
 }
 
 impl Operation {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 7] =
-        [Self::Read, Self::Write, Self::Zero, Self::Trim, Self::Cache, Self::Flush, Self::Other];
+    pub const ALL: [Self; 8] = [
+        Self::Read,
+        Self::Write,
+        Self::Zero,
+        Self::Trim,
+        Self::Cache,
+        Self::Flush,
+        Self::Status,
+        Self::Other,
+    ];
 
     /// The word for it in metrics.
     #[must_use]
@@ -38,6 +48,7 @@ impl Operation {
             Self::Trim => "trim",
             Self::Cache => "cache",
             Self::Flush => "flush",
+            Self::Status => "status",
             Self::Other => "other",
         }
     }
@@ -50,6 +61,7 @@ impl Operation {
             Command::Trim => Self::Trim,
             Command::Cache => Self::Cache,
             Command::Flush => Self::Flush,
+            Command::BlockStatus => Self::Status,
             Command::Disconnect | Command::Other(_) => Self::Other,
         }
     }

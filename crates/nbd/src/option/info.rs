@@ -157,7 +157,7 @@ fn pieces(export: &Export, dialect: Dialect, wanted: Wanted) -> impl Iterator<It
     [Some(about), name, text, sizes].into_iter().flatten()
 }
 
-fn unknown(name: &str) -> Refusal {
+pub(super) fn unknown(name: &str) -> Refusal {
     let text = if name.is_empty() {
         "there is no default export; name one (LIST names them)".to_owned()
     } else {

@@ -9,6 +9,7 @@ pub(crate) mod extended_headers;
 pub(crate) mod go;
 pub(crate) mod info;
 pub(crate) mod list;
+pub(crate) mod meta_context;
 pub(crate) mod structured_reply;
 
 use std::borrow::Cow;
@@ -37,6 +38,10 @@ impl OptionCode {
     pub const GO: Self = Self(7);
     /// Answer in chunks.
     pub const STRUCTURED_REPLY: Self = Self(8);
+    /// Name the contexts that BLOCK_STATUS can tell about.
+    pub const LIST_META_CONTEXT: Self = Self(9);
+    /// Choose those that it is to tell about.
+    pub const SET_META_CONTEXT: Self = Self(10);
     /// Headers with lengths of 64 bits.
     pub const EXTENDED_HEADERS: Self = Self(11);
 }
@@ -50,6 +55,8 @@ impl fmt::Display for OptionCode {
             Self::INFO => "INFO",
             Self::GO => "GO",
             Self::STRUCTURED_REPLY => "STRUCTURED_REPLY",
+            Self::LIST_META_CONTEXT => "LIST_META_CONTEXT",
+            Self::SET_META_CONTEXT => "SET_META_CONTEXT",
             Self::EXTENDED_HEADERS => "EXTENDED_HEADERS",
             Self(number) => return write!(f, "{number}"),
         })
@@ -71,6 +78,8 @@ pub(crate) enum Known {
     Info,
     Go,
     StructuredReply,
+    ListMetaContext,
+    SetMetaContext,
     ExtendedHeaders,
 }
 
@@ -83,6 +92,8 @@ impl Known {
             OptionCode::INFO => Self::Info,
             OptionCode::GO => Self::Go,
             OptionCode::STRUCTURED_REPLY => Self::StructuredReply,
+            OptionCode::LIST_META_CONTEXT => Self::ListMetaContext,
+            OptionCode::SET_META_CONTEXT => Self::SetMetaContext,
             OptionCode::EXTENDED_HEADERS => Self::ExtendedHeaders,
             _ => return None,
         })
@@ -100,6 +111,8 @@ impl ReplyKind {
     pub const SERVER: Self = Self(2);
     /// A piece of information about an export.
     pub const INFO: Self = Self(3);
+    /// A metadata context.
+    pub const META_CONTEXT: Self = Self(4);
     /// The option is not known.
     pub const UNSUPPORTED: Self = Self(1 << 31 | 1);
     /// The server's administrator does not allow it.
@@ -134,6 +147,7 @@ impl fmt::Display for ReplyKind {
             Self::ACK => "done",
             Self::SERVER => "an export",
             Self::INFO => "information",
+            Self::META_CONTEXT => "a metadata context",
             Self::UNSUPPORTED => "the option is not supported",
             Self::POLICY => "not allowed by the server's policy",
             Self::INVALID => "the option is not valid",

@@ -26,6 +26,10 @@ pub(crate) struct Two;
 impl Exports for Two {
     type Opened = &'static str;
 
+    fn contexts(&self) -> &'static [&'static str] {
+        &["base:allocation", "x-two:one", "x-two:other"]
+    }
+
     fn list(&self) -> Vec<ExportDescription> {
         ["usb", "disk"]
             .map(|name| ExportDescription {
@@ -92,6 +96,8 @@ pub(crate) enum End {
     Transmits(String, Vec<u8>),
     /// The same, in another dialect than the plain one.
     TransmitsIn(Dialect, String),
+    /// The same, with these contexts selected.
+    Selects(Vec<u32>, String),
     Aborted,
     Fails(HandshakeError),
 }
@@ -112,6 +118,9 @@ pub(crate) fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, 
                     Some(piece) => input.extend_from_slice(piece),
                     None => return (output.to_vec(), End::Waits, held),
                 }
+            }
+            Ok(Step::Transmit(Chosen { export, contexts, .. })) if !contexts.is_empty() => {
+                return (output.to_vec(), End::Selects(contexts, export.name), held);
             }
             Ok(Step::Transmit(Chosen { export, dialect, .. })) if dialect != Dialect::Simple => {
                 return (output.to_vec(), End::TransmitsIn(dialect, export.name), held);

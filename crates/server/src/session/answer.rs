@@ -31,6 +31,8 @@ pub(super) enum Answer {
     Done,
     /// The bytes of a READ.
     Data(Payload),
+    /// What each context says, by its number; at least one.
+    Status(Vec<(u32, Vec<(u64, u32)>)>),
 }
 
 /// Why a request has failed, as a client is told.

@@ -43,12 +43,12 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{FuturesUnordered, Stream};
 use hotbay_block::{BoxFuture, Checked, Device, Execution, Payload, Reply, Request};
-use hotbay_nbd::{Dialect, ErrorNumber, RequestHeader};
+use hotbay_nbd::{Command, CommandFlags, Dialect, ErrorNumber, RequestHeader};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use self::answer::{Answer, Asked, Failure};
 use self::arena::Arena;
-use self::in_flight::{Answered, Awaited, InFlight};
+use self::in_flight::{Answered, Awaited, Expects, InFlight, Said, UnderWay};
 use self::intake::{Intake, Next, OutOfStep};
 use self::replies::{PIECES_MAX, Replies};
 use self::rest::Rest;
@@ -57,6 +57,7 @@ pub(crate) use self::spin::{Floor, Look, Looked, Spin};
 use self::tally::Counted;
 pub(crate) use self::tally::{Counters, Tally};
 use crate::Limits;
+use crate::contexts::Contexts;
 use crate::exports::Opened;
 use crate::traffic::Operation;
 
@@ -97,7 +98,7 @@ pub(crate) enum End {
 /// has run out of time.
 pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Look + Unpin>(
     stream: &mut S,
-    (received, dialect): (BytesMut, Dialect),
+    (received, terms): (BytesMut, Terms),
     Opened { device, exchanged }: Opened,
     limits: &Limits,
     spin: Spin,
@@ -112,13 +113,13 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Look + Unpin>(
         device: Arc::new(Checked::new(device)),
         limits,
         stops,
-        dialect,
-        intake: Intake::new(received, dialect),
+        terms,
+        intake: Intake::new(received, terms.dialect),
         // Bytes that came behind the negotiation are requests already.
         waits_for: WaitsFor::Turn,
         arena: Arena::default(),
         in_flight: InFlight::default(),
-        replies: Replies::new(dialect),
+        replies: Replies::new(terms.dialect),
         unflushed: false,
         phase: Phase::Open,
         rest: Rest::default(),
@@ -133,6 +134,15 @@ fn stop(when: impl Future<Output = ()> + Send + 'static, end: End) -> BoxFuture<
         when.await;
         end
     })
+}
+
+/// What was agreed upon in the negotiation.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Terms {
+    /// How messages are laid out.
+    pub(crate) dialect: Dialect,
+    /// What BLOCK_STATUS tells about.
+    pub(crate) contexts: Contexts,
 }
 
 /// Where a session stands.
@@ -163,7 +173,7 @@ struct Session<'a, S> {
     limits: &'a Limits,
     /// What closes the session from this side.
     stops: FuturesUnordered<BoxFuture<'static, End>>,
-    dialect: Dialect,
+    terms: Terms,
     intake: Intake,
     waits_for: WaitsFor,
     arena: Arena,
@@ -293,15 +303,35 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
         self.spin.note_request();
         let awaited = Awaited {
             asked: requests::asked(header),
-            data_bytes: requests::data_bytes(header),
-            carried_bytes: requests::carried_bytes(header, self.dialect),
+            expects: requests::expects(header),
+            carried_bytes: requests::carried_bytes(header, self.terms.dialect),
             counted: self.tally.take(Operation::of(header.command), header.length),
         };
+        if header.command == Command::BlockStatus {
+            return self.execute_status(header, &data, awaited);
+        }
         match requests::translate(header, data, &mut self.arena) {
             Ok(request) => match self.begin(request) {
-                Execution::Done(result) => self.answer(Answered { awaited, result }),
-                Execution::Later(future) => self.in_flight.push(awaited, future),
+                Execution::Done(result) => {
+                    self.answer(Answered { awaited, result: result.map(Said::Reply) });
+                }
+                Execution::Later(future) => {
+                    self.in_flight.push(awaited, UnderWay::Request(future));
+                }
             },
+            Err(failure) => self.reply(awaited.asked, awaited.counted, Err(failure)),
+        }
+    }
+
+    fn execute_status(&mut self, header: &RequestHeader, payload: &[u8], awaited: Awaited) {
+        match requests::translate_status(header, payload, self.terms.contexts) {
+            Ok((extent, contexts, most)) => {
+                let first_alone = header.flags.contains(CommandFlags::REQ_ONE);
+                let awaited =
+                    Awaited { expects: Expects::Status { contexts, first_alone }, ..awaited };
+                let under_way = UnderWay::Status(self.device.status(extent, most));
+                self.in_flight.push(awaited, under_way);
+            }
             Err(failure) => self.reply(awaited.asked, awaited.counted, Err(failure)),
         }
     }
@@ -329,14 +359,25 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
 
     /// Makes a reply of an answer.
     fn answer(&mut self, Answered { awaited, result }: Answered) {
-        let answer = match (result, awaited.data_bytes) {
-            (Ok(Reply::Data(payload)), Some(bytes)) if is_of(&payload, bytes) => {
+        let answer = match (result, awaited.expects) {
+            (Ok(Said::Reply(Reply::Data(payload))), Expects::Data(bytes))
+                if is_of(&payload, bytes) =>
+            {
                 Ok(Answer::Data(payload))
             }
-            (Ok(Reply::Done), None) => Ok(Answer::Done),
-            (Ok(reply), _) => {
+            (Ok(Said::Reply(Reply::Done)), Expects::Nothing) => Ok(Answer::Done),
+            (Ok(Said::Status(pieces)), Expects::Status { contexts, first_alone })
+                if !pieces.is_empty() =>
+            {
+                let mut said = contexts.extents(&pieces);
+                if first_alone {
+                    said.iter_mut().for_each(|(_, extents)| extents.truncate(1));
+                }
+                Ok(Answer::Status(said))
+            }
+            (Ok(said), _) => {
                 // Sent as it is, it would put the client out of step with every later reply.
-                tracing::error!(?awaited, ?reply, "the device broke its contract");
+                tracing::error!(?awaited, ?said, "the device broke its contract");
                 Err(ErrorNumber::Io.into())
             }
             (Err(error), _) => {
@@ -425,7 +466,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
     fn load(&self) -> Load<'a> {
         Load {
             limits: self.limits,
-            dialect: self.dialect,
+            dialect: self.terms.dialect,
             requests: self.in_flight.len() + self.replies.count(),
             bytes: self.in_flight.carried_bytes() + self.replies.bytes(),
         }

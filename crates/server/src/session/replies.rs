@@ -70,6 +70,7 @@ impl Replies {
                 payload.into_parts().for_each(|part| self.put_data(part));
             }
             (_, Ok(Answer::Data(payload))) => self.put_read(asked, &payload),
+            (_, Ok(Answer::Status(said))) => self.put_status(to, &said),
             (Dialect::Extended, Ok(Answer::Done)) => self.put_chunk(to, &Chunk::None, Last::Yes),
             (_, Ok(Answer::Done)) => self.put_simple(to, Ok(())),
             (Dialect::Simple, Err(failure)) => self.put_simple(to, Err(failure.error)),
@@ -103,6 +104,14 @@ impl Replies {
                 }
             }
             offset += wide(bytes);
+        }
+    }
+
+    /// Adds a chunk for each context.
+    fn put_status(&mut self, to: ReplyTo, said: &[(u32, Vec<(u64, u32)>)]) {
+        for (index, (context, extents)) in said.iter().enumerate() {
+            let last = if index + 1 == said.len() { Last::Yes } else { Last::No };
+            self.put_chunk(to, &Chunk::Status { context: *context, extents }, last);
         }
     }
 

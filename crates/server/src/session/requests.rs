@@ -2,10 +2,21 @@
 
 use bytes::Bytes;
 use hotbay_block::{Durability, Extent, Hole, Request};
-use hotbay_nbd::{Command, CommandFlags, Dialect, ErrorNumber, ReplyTo, RequestHeader};
+use hotbay_nbd::{
+    Command, CommandFlags, Dialect, ErrorNumber, ReplyTo, RequestHeader, StatusPayload,
+};
 
 use super::answer::{Asked, Failure};
 use super::arena::Arena;
+use super::in_flight::Expects;
+use crate::contexts::Contexts;
+
+/// The most pieces that a BLOCK_STATUS is answered with; a client asks again for the rest.
+const PIECES_MAX: usize = 1024;
+/// The most that are looked at where one is wanted, which may have several of them.
+const PIECES_FOR_ONE: usize = 64;
+/// What the answer to a BLOCK_STATUS counts for, in bytes: three contexts that tell all pieces apart.
+const STATUS_BYTES: u64 = 3 * 16 * 1024;
 
 /// The request for the device; a read gets its memory from the arena. The header has passed
 /// [`RequestHeader::refusal`].
@@ -32,7 +43,7 @@ pub(super) fn translate(
         Command::WriteZeroes => Request::Zero { extent, hole: hole(header.flags), durability },
         Command::Trim => Request::Trim { extent, durability },
         Command::Cache => Request::Cache { extent },
-        Command::Flush | Command::Disconnect | Command::Other(_) => {
+        Command::Flush | Command::Disconnect | Command::BlockStatus | Command::Other(_) => {
             return Err(Failure::new(
                 ErrorNumber::Invalid,
                 "this server does not know the command",
@@ -62,18 +73,44 @@ pub(super) const fn asked(header: &RequestHeader) -> Asked {
     Asked { to, length: header.length, in_one_chunk: header.flags.contains(CommandFlags::DF) }
 }
 
-/// The bytes that a READ is answered with; `None` for any other request.
-pub(super) const fn data_bytes(header: &RequestHeader) -> Option<u64> {
+/// What a request is answered with; for all but BLOCK_STATUS.
+pub(super) const fn expects(header: &RequestHeader) -> Expects {
     match header.command {
-        Command::Read => Some(header.length),
-        _ => None,
+        Command::Read => Expects::Data(header.length),
+        _ => Expects::Nothing,
     }
+}
+
+/// What a BLOCK_STATUS asks about, and how many pieces of it are looked for. With a payload it names some of the contexts
+/// that were selected in the negotiation.
+pub(super) fn translate_status(
+    header: &RequestHeader,
+    payload: &[u8],
+    selected: Contexts,
+) -> Result<(Extent, Contexts, usize), Failure> {
+    let invalid = |text| Failure::new(ErrorNumber::Invalid, text);
+    let (length, contexts) = if header.flags.contains(CommandFlags::PAYLOAD_LEN) {
+        let asked = StatusPayload::decode(payload);
+        let asked = asked.ok_or_else(|| invalid("the payload makes no sense"))?;
+        let contexts = Contexts::of_numbers(&asked.contexts).filter(|some| selected.contain(*some));
+        (asked.length, contexts.ok_or_else(|| invalid("the context was not selected"))?)
+    } else {
+        (header.length, selected)
+    };
+    if contexts.is_empty() {
+        return Err(invalid("no metadata context was selected"));
+    }
+    let extent = Extent::new(header.offset, length);
+    let extent = extent.ok_or_else(|| invalid("the range ends past 64 bits"))?;
+    let first_alone = header.flags.contains(CommandFlags::REQ_ONE);
+    Ok((extent, contexts, if first_alone { PIECES_FOR_ONE } else { PIECES_MAX }))
 }
 
 /// The bytes that a request carries, in either direction, and so makes the session hold.
 pub(super) fn carried_bytes(header: &RequestHeader, dialect: Dialect) -> usize {
     let bytes = match header.command {
         Command::Read | Command::Write if header.refusal(dialect).is_none() => header.length,
+        Command::BlockStatus => STATUS_BYTES,
         _ => 0,
     };
     usize::try_from(bytes).expect("a size in memory has 32 bits or more")

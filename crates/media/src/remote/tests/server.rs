@@ -319,6 +319,8 @@ fn request(shared: &Shared, header: RequestHeader, data: Bytes) -> Request {
             };
             Request::Zero { extent, hole, durability }
         }
-        Command::Disconnect | Command::Other(_) => panic!("{command} is no request"),
+        Command::Disconnect | Command::BlockStatus | Command::Other(_) => {
+            panic!("{command} is no request")
+        }
     }
 }

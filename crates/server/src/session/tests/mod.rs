@@ -23,6 +23,7 @@ mod limits;
 mod long_reads;
 mod requests;
 mod spins;
+mod status;
 mod streams;
 
 const INFO: DeviceInfo = DeviceInfo {
@@ -125,11 +126,20 @@ fn start(
     limits: Limits,
     device: Arc<dyn Device>,
 ) -> (DuplexStream, watch::Sender<bool>, JoinHandle<End>) {
-    start_in(Dialect::Simple, pipe, limits, device)
+    start_with(Terms::default(), pipe, limits, device)
 }
 
 fn start_in(
     dialect: Dialect,
+    pipe: usize,
+    limits: Limits,
+    device: Arc<dyn Device>,
+) -> (DuplexStream, watch::Sender<bool>, JoinHandle<End>) {
+    start_with(Terms { dialect, ..Terms::default() }, pipe, limits, device)
+}
+
+fn start_with(
+    terms: Terms,
     pipe: usize,
     limits: Limits,
     device: Arc<dyn Device>,
@@ -141,7 +151,7 @@ fn start_in(
         let opened = Opened { exchanged: device.exchanged(), device };
         serve(
             &mut server,
-            (BytesMut::new(), dialect),
+            (BytesMut::new(), terms),
             opened,
             &limits,
             Spin::new(None),

@@ -101,7 +101,7 @@ impl Spinning {
             let limits = Limits::default();
             serve(
                 &mut stream,
-                (BytesMut::new(), Dialect::Simple),
+                (BytesMut::new(), Terms::default()),
                 opened,
                 &limits,
                 spin,
