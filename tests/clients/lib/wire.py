@@ -112,6 +112,17 @@ class Wire:
         (about,) = [data for kind, data in replies if kind == REP_INFO and data[:2] == b"\0\0"]
         return struct.unpack(">QH", about[2:])
 
+    def contexts(self, option, *queries, export="a"):
+        """LIST or SET_META_CONTEXT: the contexts by name, or the error."""
+        data = text(export) + struct.pack(">I", len(queries)) + b"".join(map(text, queries))
+        replies = self.option(option, data)
+        if replies[-1][0] != REP_ACK:
+            return replies[-1][0]
+        assert all(kind == REP_META_CONTEXT for kind, _ in replies[:-1])
+        found = {data[4:].decode(): struct.unpack(">I", data[:4])[0] for _, data in replies[:-1]}
+        assert len(set(found.values())) == len(found) or option == LIST_META_CONTEXT
+        return found
+
     # --- requests
 
     def request(self, command, offset, length, flags=0, payload=b""):
@@ -223,6 +234,8 @@ class Wire:
         contents = [kind for kind in reply.kinds if kind not in (CHUNK_NONE, CHUNK_ERROR)]
         if command == READ and flags & DF:
             assert len(contents) <= 1, "a READ with DF in several chunks"
+        if flags & PAYLOAD_LEN:
+            return
         for extents in reply.status.values():
             assert sum(size for size, _ in extents[:-1]) < length, "extents behind the end"
             if flags & REQ_ONE:
