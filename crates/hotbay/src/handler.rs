@@ -7,12 +7,12 @@ use std::time::Duration;
 use hotbay_block::BoxFuture;
 use hotbay_drive::{Drive, Refusal, Volume, WhenOccupied};
 use hotbay_media::{FaultSpec, MediumSpec, Shelf};
-use hotbay_server::Sessions;
+use hotbay_server::{Exports as _, Operation, OperationTraffic, Sessions};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::control::{
-    Armed, ArmedFault, ControlHandler, Event, EventSource, JournalStatus, Occupied, Progress,
-    ProgressSink, State, Status, SwapContent, VolumeStatus, WorkDone,
+    Armed, ArmedFault, ControlHandler, Event, EventSource, ExportStatus, JournalStatus, Occupied,
+    OperationStatus, Progress, ProgressSink, State, Status, SwapContent, VolumeStatus, WorkDone,
 };
 use crate::exports::LayoutExports;
 use crate::failure::Failure;
@@ -72,6 +72,46 @@ impl Handler {
 
     fn state_of(&self, volume: &str) -> Result<State, Failure> {
         Ok(self.volume(volume)?.state().into())
+    }
+
+    /// The drive and all of its volumes as they are now.
+    pub(crate) fn snapshot(&self) -> Status {
+        let drive = self.drive.status();
+        let exports = self.exports.list().into_iter();
+        Status {
+            drive: drive.name,
+            bays: u32::try_from(drive.bays).unwrap_or(u32::MAX),
+            layout: self.exports.layout().to_string(),
+            listen: self.listen.clone(),
+            metrics: self.metrics.clone(),
+            exports: exports.map(|export| self.export_status(export.name)).collect(),
+            volumes: self.drive.volumes().iter().map(|it| self.volume_status(it)).collect(),
+        }
+    }
+
+    fn export_status(&self, name: String) -> ExportStatus {
+        let traffic = self.sessions.traffic_of(&name);
+        let sum = |operations: &[Operation]| {
+            operations.iter().fold(OperationStatus::default(), |sum, operation| {
+                let OperationTraffic { bytes, errors, latency_sum, .. } = traffic.of(*operation);
+                let time_us = u64::try_from(latency_sum.as_micros()).unwrap_or(u64::MAX);
+                OperationStatus {
+                    requests: sum.requests + traffic.of(*operation).requests(),
+                    bytes: sum.bytes + bytes,
+                    errors: sum.errors + errors.iter().sum::<u64>(),
+                    time_us: sum.time_us.saturating_add(time_us),
+                }
+            })
+        };
+        use Operation::{Cache, Flush, Other, Read, Trim, Write, Zero};
+        ExportStatus {
+            sessions: u32::try_from(self.sessions.of_export(&name)).unwrap_or(u32::MAX),
+            reads: sum(&[Read]),
+            writes: sum(&[Write]),
+            flushes: sum(&[Flush]),
+            others: sum(&[Zero, Trim, Cache, Other]),
+            name,
+        }
     }
 
     /// Carries work out, and tells how far the volume's replay or copy is meanwhile.
@@ -166,21 +206,13 @@ fn checked(medium: &str) -> Result<(), Failure> {
 impl ControlHandler for Handler {
     fn status(&self, volume: Option<String>) -> BoxFuture<'_, Result<Status, Failure>> {
         Box::pin(async move {
-            let volumes = match volume {
-                Some(name) => vec![self.volume_status(self.volume(&name)?)],
-                None => {
-                    self.drive.volumes().iter().map(|volume| self.volume_status(volume)).collect()
-                }
-            };
-            let drive = self.drive.status();
-            Ok(Status {
-                drive: drive.name,
-                bays: u32::try_from(drive.bays).unwrap_or(u32::MAX),
-                layout: self.exports.layout().to_string(),
-                listen: self.listen.clone(),
-                metrics: self.metrics.clone(),
-                volumes,
-            })
+            let mut status = self.snapshot();
+            if let Some(name) = volume {
+                let one = self.volume_status(self.volume(&name)?);
+                status.exports.retain(|export| export.name == one.export);
+                status.volumes = vec![one];
+            }
+            Ok(status)
         })
     }
 

@@ -181,10 +181,10 @@ fn a_daemon_that_dies_is_no_success() {
 fn status_for_scripts_is_the_answer_without_its_tag() {
     let (asked, outcome) = run(
         "status usb --json",
-        "{\"reply\":\"status\",\"drive\":\"d\",\"bays\":1,\"layout\":\"volumes\",\"listen\":[],\"metrics\":null,\"volumes\":[]}\n",
+        "{\"reply\":\"status\",\"drive\":\"d\",\"bays\":1,\"layout\":\"volumes\",\"listen\":[],\"metrics\":null,\"exports\":[],\"volumes\":[]}\n",
     );
     assert_eq!(asked, r#"{"request":"status","volume":"usb"}"#);
-    let told = "{\"drive\":\"d\",\"bays\":1,\"layout\":\"volumes\",\"listen\":[],\"metrics\":null,\"volumes\":[]}\n";
+    let told = "{\"drive\":\"d\",\"bays\":1,\"layout\":\"volumes\",\"listen\":[],\"metrics\":null,\"exports\":[],\"volumes\":[]}\n";
     assert_eq!(outcome, ends(0, told, ""));
 }
 

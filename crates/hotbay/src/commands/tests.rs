@@ -28,7 +28,15 @@ fn volume(name: &str, state: State) -> VolumeStatus {
 
 fn shelf(bays: u32, listen: &str, volumes: Vec<VolumeStatus>) -> Status {
     let (drive, layout) = ("shelf".into(), "volumes".into());
-    Status { drive, bays, layout, listen: vec![listen.into()], metrics: None, volumes }
+    Status {
+        drive,
+        bays,
+        layout,
+        listen: vec![listen.into()],
+        metrics: None,
+        exports: Vec::new(),
+        volumes,
+    }
 }
 
 fn shown(status: &Status, colours: Colours) -> String {

@@ -11,8 +11,8 @@ mod socket;
 
 pub(crate) use client::ControlClient;
 pub(crate) use request::{
-    Armed, ArmedFault, ControlReply, ControlRequest, Event, Follow, JournalStatus, Occupied,
-    Progress, State, Status, SwapContent, VolumeStatus, WorkDone,
+    Armed, ArmedFault, ControlReply, ControlRequest, Event, ExportStatus, Follow, JournalStatus,
+    Occupied, OperationStatus, Progress, State, Status, SwapContent, VolumeStatus, WorkDone,
 };
 pub(crate) use server::{ControlHandler, ControlServer, EventSource, ProgressSink};
 

@@ -237,8 +237,40 @@ pub(crate) struct Status {
     pub(crate) listen: Vec<String>,
     /// Where metrics are served, as a URL; `null` where they are not.
     pub(crate) metrics: Option<String>,
+    /// The exports, with what was asked of them.
+    pub(crate) exports: Vec<ExportStatus>,
     /// The volumes, in the order of the configuration.
     pub(crate) volumes: Vec<VolumeStatus>,
+}
+
+/// One export, and the requests to it that were answered since the daemon started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ExportStatus {
+    /// Its name.
+    pub(crate) name: String,
+    /// How many NBD clients have it open.
+    pub(crate) sessions: u32,
+    /// Reads.
+    pub(crate) reads: OperationStatus,
+    /// Writes.
+    pub(crate) writes: OperationStatus,
+    /// Flushes.
+    pub(crate) flushes: OperationStatus,
+    /// All others: zeroes, trims, prefetches, and what was no request of these.
+    pub(crate) others: OperationStatus,
+}
+
+/// The answered requests of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OperationStatus {
+    /// How many.
+    pub(crate) requests: u64,
+    /// How many bytes are in the ranges of those that succeeded.
+    pub(crate) bytes: u64,
+    /// How many were answered with an error.
+    pub(crate) errors: u64,
+    /// How long all of them took together, in microseconds.
+    pub(crate) time_us: u64,
 }
 
 /// One volume.

@@ -57,7 +57,15 @@ fn event(sequence: u64) -> Event {
 
 fn status_of(volume: Option<String>) -> Status {
     let (drive, layout) = ("shelf".into(), volume.unwrap_or_else(|| "volumes".into()));
-    Status { drive, bays: 1, layout, listen: Vec::new(), metrics: None, volumes: Vec::new() }
+    Status {
+        drive,
+        bays: 1,
+        layout,
+        listen: Vec::new(),
+        metrics: None,
+        exports: Vec::new(),
+        volumes: Vec::new(),
+    }
 }
 
 impl ControlHandler for Puppet {
