@@ -22,7 +22,7 @@ use crate::exports::LayoutExports;
 use crate::failure::Failure;
 use crate::handler::Handler;
 use crate::hooks::{self, Facts};
-use crate::http::{HttpServer, MetricsPage};
+use crate::http::{DriveSite, HttpServer, MetricsPage};
 use crate::records::StateDirectory;
 use crate::service;
 use crate::signals::StopSignal;
@@ -74,17 +74,19 @@ async fn serve_drive(
         listen: addresses.iter().map(ListenAddress::to_string).collect(),
         metrics: metrics.clone(),
     };
-    let page = MetricsPage::new(Arc::clone(drive), exports.clone(), server.sessions());
+    let handler = Arc::new(handler);
+    let metrics_page = MetricsPage::new(Arc::clone(drive), exports.clone(), server.sessions());
+    let site = DriveSite { metrics: metrics_page, handler: Arc::clone(&handler) };
     // Dropped with this function, and all of them ended by it.
     let mut beside = JoinSet::new();
-    beside.spawn(control.serve(Arc::new(handler)));
+    beside.spawn(control.serve(handler));
     beside.spawn(device_watch::watch(Arc::clone(drive)));
     let facts = Facts { drive: config.name.to_string(), control: config.control.clone() };
     for hook in &config.hooks {
         beside.spawn(hooks::run(hook.clone(), facts.clone(), Arc::clone(drive)));
     }
     if let Some(http) = http {
-        beside.spawn(http.serve(Arc::new(page)));
+        beside.spawn(http.serve(Arc::new(site)));
     }
     // Whoever reads this may be gone; the daemon serves all the same.
     let _ = std::io::stdout()

@@ -12,7 +12,7 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::server::{Answer, Site};
+use super::server::Answer;
 use crate::exports::LayoutExports;
 
 /// The metrics of a drive.
@@ -27,16 +27,10 @@ impl MetricsPage {
     }
 
     /// All of them as they are now.
-    pub(crate) fn answer(&self) -> Answer {
+    pub(super) fn answer(&self) -> Answer {
         let mut text = String::new();
         prometheus_text::encode(&mut text, &self.0).expect("a string takes what is written to it");
         Answer { content_type: prometheus_text::CONTENT_TYPE, body: text.into() }
-    }
-}
-
-impl Site for MetricsPage {
-    fn page(&self, path: &str) -> Option<Answer> {
-        (path == "/metrics").then(|| self.answer())
     }
 }
 
