@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Show the drive and its volumes
     Status(StatusArgs),
+    /// Watch the drive on a whole terminal, with keys to eject, insert and swap
+    Top,
     /// Put a medium into a bay and bring the journal's writes to it
     Insert(InsertArgs),
     /// Take a medium out politely; returns when it may be taken away

@@ -54,6 +54,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             run::serve(config)
         }
         Command::Status(arguments) => commands::status::run(&daemon, &arguments),
+        Command::Top => commands::top::run(&daemon),
         Command::Insert(arguments) => commands::insert::run(&daemon, arguments, &environment),
         Command::Eject(arguments) => commands::eject::run(&daemon, &arguments),
         Command::Pull(arguments) => commands::pull::run(&daemon, &arguments),

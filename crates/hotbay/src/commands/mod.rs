@@ -20,6 +20,7 @@ pub(crate) mod reference;
 pub(crate) mod status;
 pub(crate) mod swap;
 mod table;
+pub(crate) mod top;
 pub(crate) mod wait;
 
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ use crate::failure::Failure;
 use progress::ProgressDisplay;
 
 /// Where the daemon is to be found.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Daemon {
     control: Result<PathBuf, Failure>,
 }
