@@ -20,6 +20,7 @@ says note 'state directory' 'not there yet'
 blank a.img 16M
 printf 'state = "state"\n[defaults]\njournal_limit = "16MiB"\n[[volume]]\nname = "a"\nmedium = "a.img"\n' >drive.toml
 start_hotbay drive.toml
+becomes a present
 says good volume 'a is present'
 chmod 755 state
 says problem 'state directory' 'chmod 700'

@@ -11,6 +11,7 @@ more_than() { metric "$1" | awk -v least="$2" '{ exit !($1 > least) }' || fail "
 
 blank a.img 16M
 start_hotbay --volume a=a.img --metrics 0
+becomes a present
 url=$(hotbay status --json | "$python" -c 'import json, sys; print(json.load(sys.stdin)["metrics"])')
 case $url in http://127.0.0.1:*/metrics) ;; *) fail "a port alone is served at $url" ;; esac
 

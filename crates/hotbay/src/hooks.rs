@@ -165,9 +165,12 @@ mod tests {
         let sleeper = std::fs::read_to_string(path).unwrap();
         let status = format!("/proc/{}/stat", sleeper.trim());
         // It is gone, or waits to be reaped by whoever inherited it.
-        while std::fs::read_to_string(&status).is_ok_and(|stat| !stat.contains(") Z ")) {
-            tokio::task::yield_now().await;
-        }
+        let gone = async {
+            while std::fs::read_to_string(&status).is_ok_and(|stat| !stat.contains(") Z ")) {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert!(timeout(LONG, gone).await.is_ok(), "what it started outlives it");
     }
 
     #[tokio::test]
