@@ -68,6 +68,7 @@ impl FromStr for DiskName {
     fn from_str(word: &str) -> Result<Self, SpecError> {
         let nameless = || SpecError::NoDisk(word.into());
         let (scheme, rest) = word.split_once(':').ok_or_else(nameless)?;
+        let rest = if scheme == "wwn" { rest.to_ascii_lowercase() } else { rest.to_owned() };
         let (name, partition) = split_partition(rest.trim());
         if rest.len() > NAME_MAX || rest.chars().any(|c| c.is_control()) {
             return Err(nameless());
@@ -111,6 +112,7 @@ mod tests {
             ("wwn:0x5000c500a1b2c3d4", "wwn:0x5000c500a1b2c3d4"),
             ("wwn:naa.5000C500A1B2C3D4", "wwn:0x5000c500a1b2c3d4"),
             ("wwn:0x5000c500a1b2c3d4-part12", "wwn:0x5000c500a1b2c3d4-part12"),
+            ("wwn:NAA.5000C500A1B2C3D4-PART2", "wwn:0x5000c500a1b2c3d4-part2"),
             ("wwn:eui.0025385B71", "wwn:eui.0025385b71"),
             ("wwn:t10.ATA   Samsung  SSD ", "wwn:t10.ata samsung ssd"),
             ("serial:S3Z8NB0K", "serial:S3Z8NB0K"),

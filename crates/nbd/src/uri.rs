@@ -35,6 +35,9 @@ const WRITTEN_AS_CODE: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
+/// In a host, also what would end it. Its colons are put in brackets.
+const WRITTEN_AS_CODE_IN_HOST: &AsciiSet = &WRITTEN_AS_CODE.add(b'/').add(b'@');
+
 /// An export and the server that has it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NbdUri {
@@ -178,6 +181,7 @@ impl fmt::Display for NbdUri {
             }
             ServerPlace::Tcp { host, port } => {
                 let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
+                let host = percent_encode(host.as_bytes(), WRITTEN_AS_CODE_IN_HOST);
                 match port {
                     &DEFAULT_PORT => write!(f, "nbd://{open}{host}{close}/{export}"),
                     port => write!(f, "nbd://{open}{host}{close}:{port}/{export}"),
