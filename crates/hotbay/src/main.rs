@@ -10,6 +10,8 @@ mod cli;
 mod commands;
 mod config;
 mod control;
+#[cfg(test)]
+mod corpus;
 mod demo;
 mod device_watch;
 mod directory;
