@@ -90,6 +90,8 @@ pub(crate) enum Command {
     Man(ManArgs),
     /// Show the whole story in a minute, on this machine, no root needed
     Demo,
+    /// Run a load against a medium that faults, from a small file, with a verdict
+    Scenario(ScenarioArgs),
     /// Measure an export of any NBD server with a load of reads or writes
     Bench(BenchArgs),
 }
@@ -509,6 +511,65 @@ pub(crate) struct CheckConfigArgs {
     pub(crate) file: PathBuf,
 }
 
+/// `scenario`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+It starts a daemon of its own in a temporary directory, with one volume whose medium is a file; no root needed. The commands in \
+a scenario are run as they stand: run none that you would not run yourself. docs/scenarios.md explains what may stand in \
+one; config/scenarios/ has three.
+
+Examples:
+  hotbay scenario run config/scenarios/usb-pull.toml
+  hotbay scenario sweep config/scenarios/ext2-sweep.toml --every 10
+
+Exit status: 0 PASS   1 FAIL, or the scenario is wrong   2 wrong usage")]
+pub(crate) struct ScenarioArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: ScenarioCommand,
+}
+
+/// What to do with a scenario.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScenarioCommand {
+    /// Run it once, and say PASS or FAIL
+    Run(ScenarioRunArgs),
+    /// Run it once for each write to the medium, which is pulled at that write, and say after which the check fails
+    Sweep(ScenarioSweepArgs),
+}
+
+/// `scenario run`.
+#[derive(Debug, Args)]
+pub(crate) struct ScenarioRunArgs {
+    /// The scenario
+    #[arg(value_name = "FILE.toml")]
+    pub(crate) file: PathBuf,
+
+    /// Leave the directory with the medium and the state for a look
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+/// `scenario sweep`.
+#[derive(Debug, Args)]
+pub(crate) struct ScenarioSweepArgs {
+    /// The scenario
+    #[arg(value_name = "FILE.toml")]
+    pub(crate) file: PathBuf,
+
+    /// Pull at each so-many-th write only
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) every: u32,
+
+    /// Pull at so many writes at most
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+
+    /// Run so many at the same time, 1 to 64
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) parallel: u8,
+}
+
 /// `bench`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -639,6 +700,8 @@ mod tests {
             "hotbay journal verify",
             "hotbay journal export usb f.img --onto --state /s",
             "hotbay demo",
+            "hotbay scenario run s.toml --keep",
+            "hotbay scenario sweep s.toml --every 10 --limit 5 --parallel 4",
             "hotbay bench nbd://h/a",
             "hotbay bench nbd+unix:///a?socket=/s --read --random --time 500ms --json",
             "hotbay bench nbd://h --write --destroy-data --sequential --fua --block 1MiB --depth 4 --requests 9",
@@ -662,6 +725,8 @@ mod tests {
             ("hotbay serve --layout mirror", "not supported yet"),
             ("hotbay serve --listen /x", "unix:PATH or tcp:HOST:PORT"),
             ("hotbay serve --volume usb", "NAME=MEDIUM"),
+            ("hotbay scenario run", "<FILE.toml>"),
+            ("hotbay scenario sweep s.toml --every 0", "1.."),
             ("hotbay bench", "<URI>"),
             ("hotbay bench /run/nbd.sock", "nbd+unix:///EXPORT?socket=PATH"),
             ("hotbay bench nbd://h --read --write", "cannot be used with"),

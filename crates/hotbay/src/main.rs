@@ -25,6 +25,7 @@ mod nbd_stream;
 mod nearest;
 mod records;
 mod run;
+mod scenario;
 mod service;
 mod signals;
 mod welcome;
@@ -72,6 +73,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Completions(arguments) => commands::reference::completions(&arguments),
         Command::Man(arguments) => commands::reference::man(&arguments),
         Command::Demo => demo::run(),
+        Command::Scenario(arguments) => scenario::run(arguments.command),
         Command::Bench(arguments) => commands::bench::run(&arguments),
     }
 }

@@ -12,6 +12,8 @@ pub(super) struct Source<'a> {
     pub(super) file: &'a str,
     /// All of its text.
     pub(super) text: &'a str,
+    /// What to say where a key is missing.
+    pub(super) needs: &'static str,
 }
 
 impl Source<'_> {
@@ -28,9 +30,7 @@ impl Source<'_> {
                 .at(span, &format!("`{unknown}` is not a value of this key"))
                 .with_hint(suggestion(unknown, known, "write")),
             [missing] if message.starts_with("missing field") => {
-                self.at(span, &format!("the key `{missing}` is missing")).with_hint(
-                    "a volume has a name and a medium, a hook a command; see config/reference.toml",
-                )
+                self.at(span, &format!("the key `{missing}` is missing")).with_hint(self.needs)
             }
             _ => self.at(span, &message),
         }

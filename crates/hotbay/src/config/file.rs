@@ -38,6 +38,24 @@ pub(super) type HandshakeTimeout = Time<SECOND_MS, { 300 * SECOND_MS }>;
 /// How many clients there may be at once.
 pub(super) type ConnectionCount = Count<1, 65536>;
 
+/// Reads a file that is not too large to have been written by a person.
+///
+/// # Errors
+/// Where it cannot be read, or is larger than that.
+pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
+    let shown = path.display();
+    let cannot = |error| Failure::new(format!("cannot read {shown}: {error}"));
+    let mut text = String::new();
+    let file = File::open(path).map_err(cannot)?;
+    let bytes = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(cannot)?;
+    if bytes as u64 > FILE_BYTES_MAX {
+        return Err(Failure::new(format!(
+            "{shown} is larger than 1MiB, so it is no configuration"
+        )));
+    }
+    Ok(text)
+}
+
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,7 +94,7 @@ pub(crate) struct ConfigFile {
 /// `[defaults]`: the keys of a volume but for its name and medium.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct DefaultsTable {
+pub(crate) struct DefaultsTable {
     /// See [`VolumeTable::absent_reads`].
     pub(super) absent_reads: Option<AbsentReads>,
     /// See [`VolumeTable::absent_wait`].
@@ -124,17 +142,12 @@ impl ConfigFile {
     /// # Errors
     /// Where it cannot be read, or says something wrong: then with line and column.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let shown = path.display();
-        let cannot = |error| Failure::new(format!("cannot read {shown}: {error}"));
-        let mut text = String::new();
-        let file = File::open(path).map_err(cannot)?;
-        let bytes = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(cannot)?;
-        if bytes as u64 > FILE_BYTES_MAX {
-            return Err(Failure::new(format!(
-                "{shown} is larger than 1MiB, so it is no configuration"
-            )));
-        }
-        Self::parse(&text, &shown.to_string())
+        Self::parse(&read_text(path)?, &path.display().to_string())
+    }
+
+    /// One that says nothing but what holds for each volume.
+    pub(crate) fn of_defaults(defaults: DefaultsTable) -> Self {
+        Self { defaults, ..Self::default() }
     }
 
     /// Parses the text of the file `file`, whose name is for the messages.
@@ -142,7 +155,8 @@ impl ConfigFile {
     /// # Errors
     /// Where it says something wrong, with line and column.
     pub(crate) fn parse(text: &str, file: &str) -> Result<Self, Failure> {
-        let source = complaint::Source { file, text };
+        let needs = "a volume has a name and a medium, a hook a command; see config/reference.toml";
+        let source = complaint::Source { file, text, needs };
         let parsed: Self = toml::from_str(text).map_err(|error| source.about(&error))?;
         parsed.refuse_equal_names(source)?;
         Ok(parsed)

@@ -11,7 +11,7 @@ mod resolve;
 mod summary;
 mod value;
 
-pub(crate) use file::ConfigFile;
+pub(crate) use file::{ConfigFile, DefaultsTable, read_text};
 pub(crate) use hook::HookConfig;
 pub(crate) use places::Environment;
 pub(crate) use resolve::{AutoInsert, Config, Overrides, VolumeConfig, resolve};
@@ -24,6 +24,18 @@ pub(crate) use value::{
 use std::path::Path;
 
 use crate::failure::Failure;
+
+/// Parses TOML of another kind than a configuration; what is wrong is told with line and column.
+///
+/// # Errors
+/// Where it says something wrong; `needs` is the hint where a key is missing.
+pub(crate) fn parse_text<T: serde::de::DeserializeOwned>(
+    text: &str,
+    file: &str,
+    needs: &'static str,
+) -> Result<T, Failure> {
+    toml::from_str(text).map_err(|error| complaint::Source { file, text, needs }.about(&error))
+}
 
 /// Reads the file, where one is named, and merges it with the rest.
 ///

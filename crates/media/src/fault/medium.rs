@@ -147,6 +147,7 @@ impl Stay {
             return Err(gone());
         }
         let struck = self.plan.strike(self, op, None);
+        let _taking_away = struck.taking_away;
         for hold in struck.holds {
             hold.wait().await;
         }
@@ -161,7 +162,7 @@ impl Stay {
     }
 
     async fn carry_out(&self, request: Request, struck: Struck) -> Result<Reply> {
-        let Struck { holds, end, corrupt, keep_old } = struck;
+        let Struck { holds, end, corrupt, keep_old, taking_away: _taking_away } = struck;
         for hold in holds {
             hold.wait().await;
         }

@@ -21,6 +21,25 @@ pub struct FaultPlan {
     armed: Mutex<Armed>,
     /// How often they were cleared. What hangs waits for the next time.
     clearings: watch::Sender<u64>,
+    /// How many requests are still doing what a fault does that takes the medium away.
+    taking_away: Arc<watch::Sender<u64>>,
+}
+
+/// A request that does what a fault does that takes the medium away, while it is held.
+#[derive(Debug)]
+pub(super) struct TakingAway(Arc<watch::Sender<u64>>);
+
+impl TakingAway {
+    fn begin(count: &Arc<watch::Sender<u64>>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for TakingAway {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +95,8 @@ pub(super) struct Struck {
     /// What is changed is to be kept as it was before, because it may be lost; the number tells one such time from the
     /// next.
     pub(super) keep_old: Option<u64>,
+    /// Where it takes the medium away: held until that is done.
+    pub(super) taking_away: Option<TakingAway>,
 }
 
 /// What a request waits for before it is carried out.
@@ -155,7 +176,11 @@ impl Rule {
 
 impl Default for FaultPlan {
     fn default() -> Self {
-        Self { armed: Mutex::default(), clearings: watch::Sender::new(0) }
+        Self {
+            armed: Mutex::default(),
+            clearings: watch::Sender::new(0),
+            taking_away: Arc::new(watch::Sender::new(0)),
+        }
     }
 }
 
@@ -208,6 +233,13 @@ impl FaultPlan {
         self.armed.lock().away.is_some_and(|away| !away.is_over())
     }
 
+    /// Waits until the medium is as a fault leaves it that takes it away: torn, or as it was at its last sync.
+    pub async fn until_taken_away(&self) {
+        let mut taking_away = self.taking_away.subscribe();
+        // The sender is held here.
+        let _ = taking_away.wait_for(|count| *count == 0).await;
+    }
+
     /// Counts what is about to be done, and says what happens to it. A medium that vanishes by it is gone at once.
     pub(super) fn strike(&self, stay: &Stay, op: Op, extent: Option<Extent>) -> Struck {
         let mut armed = self.armed.lock();
@@ -218,6 +250,7 @@ impl FaultPlan {
             struck.keep_old = Some(*self.clearings.borrow());
         }
         if struck.end.is_some_and(End::takes_away) {
+            struck.taking_away = Some(TakingAway::begin(&self.taking_away));
             stay.vanish();
             armed.each_stay(Stay::vanish);
         }
@@ -234,6 +267,7 @@ impl FaultPlan {
     ) -> BoxFuture<'static, Result<Arc<dyn Medium>>> {
         Box::pin(async move {
             self.meet_opening().await?;
+            self.until_taken_away().await;
             let mut medium = opening.await?;
             if let Some(away) = self.come_back() {
                 match away.comes {

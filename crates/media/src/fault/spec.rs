@@ -162,6 +162,12 @@ fn wrong(word: &str, says: impl fmt::Display) -> FaultError {
 }
 
 impl FaultSpec {
+    /// Whether the medium is gone once it has happened.
+    #[must_use]
+    pub const fn takes_the_medium_away(&self) -> bool {
+        matches!(self.action, Action::Torn(..) | Action::Vanish(_) | Action::LoseUnsynced(_))
+    }
+
     /// Reads one fault or several, separated by `;`.
     ///
     /// # Errors
