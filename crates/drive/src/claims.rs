@@ -29,6 +29,11 @@ impl Claims {
         }
     }
 
+    /// Whether a claim is held that overlaps.
+    pub(crate) fn is_held(&self, extent: Extent) -> bool {
+        self.held.lock().iter().any(|other| other.overlaps(extent))
+    }
+
     fn try_hold(&self, extent: Extent) -> bool {
         let mut held = self.held.lock();
         let free = !held.iter().any(|other| other.overlaps(extent));

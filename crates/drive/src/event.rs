@@ -44,13 +44,17 @@ pub enum EventKind {
     JournalCut,
     /// The journal is broken; the volume fails every request.
     Failed,
+    /// A copy of a mirror does not get changes any more.
+    FellBehind,
+    /// A copy of a mirror has everything again.
+    CaughtUp,
     /// Something an operator should know that changes no state.
     Warning,
 }
 
 impl EventKind {
     /// Every kind, for tables and counters.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Inserted,
         Self::Present,
         Self::Ejected,
@@ -66,6 +70,8 @@ impl EventKind {
         Self::JournalFull,
         Self::JournalCut,
         Self::Failed,
+        Self::FellBehind,
+        Self::CaughtUp,
         Self::Warning,
     ];
 
@@ -88,6 +94,8 @@ impl EventKind {
             Self::JournalFull => "journal-full",
             Self::JournalCut => "journal-cut",
             Self::Failed => "failed",
+            Self::FellBehind => "fell-behind",
+            Self::CaughtUp => "caught-up",
             Self::Warning => "warning",
         }
     }
@@ -101,6 +109,7 @@ impl EventKind {
             Self::Failed => tracing::error!(volume, kind, "{text}"),
             Self::Lost
             | Self::CopyFailed
+            | Self::FellBehind
             | Self::JournalWatermark
             | Self::JournalFull
             | Self::JournalCut

@@ -9,7 +9,7 @@
 //! * the states and every (state, trigger) pair: [`State`], [`Trigger`], [`answer`];
 //! * a request on its way: `handle` → `on_medium` or `on_journal`;
 //! * what is kept until the medium's next successful sync: `retained`, `attachment`; on its way to the journal: `backlog`;
-//! * volumes as one disk: `layout`;
+//! * volumes as one disk: `layout`; volumes as copies of each other: `mirror`;
 //! * a medium going: `removal`; coming: `insertion`, `replay`; exchanged: `swap`, `copy`.
 
 mod attachment;
@@ -31,6 +31,7 @@ mod insertion;
 mod journal_log;
 mod layout;
 mod map;
+mod mirror;
 mod on_journal;
 mod on_medium;
 mod patience;
@@ -59,6 +60,7 @@ pub use drive::{Drive, DriveSettings};
 pub use event::{Event, EventKind, EventLog, Events};
 pub use failure::Refusal;
 pub use layout::Joining;
+pub use mirror::{CopyRecord, CopyStatus, Differences, Mirror, MirrorRecord, MirrorRecords, Scrub};
 pub use record::{Records, VolumeRecord};
 pub use settings::{AbsentReads, AutoInsert, JournalFull, Retention, VolumeSettings};
 pub use source::MediumSource;

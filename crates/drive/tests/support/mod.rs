@@ -10,6 +10,6 @@ pub mod words;
 pub mod world;
 
 pub use disk::{Disk, Fault, Op};
-pub use storage::Refuses;
+pub use storage::{MemoryMirrorRecords, Refuses};
 pub use words::*;
 pub use world::{Process, SIZE, World};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use hotbay_drive::{Records, VolumeRecord};
+use hotbay_drive::{MirrorRecord, MirrorRecords, Records, VolumeRecord};
 use hotbay_journal::{Access, FileStorage, SegmentFile, Storage};
 use parking_lot::Mutex;
 
@@ -143,6 +143,38 @@ impl Records for MemoryRecords {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "no room for a record"));
         }
         self.saved.lock().insert(record.name.clone(), record.clone());
+        Ok(())
+    }
+}
+
+/// A mirror's record that outlives a drive, but not the test.
+#[derive(Debug, Default)]
+pub struct MemoryMirrorRecords {
+    saved: Mutex<Option<MirrorRecord>>,
+    refuses: Mutex<bool>,
+}
+
+impl MemoryMirrorRecords {
+    pub fn saved(&self) -> MirrorRecord {
+        self.saved.lock().clone().expect("a mirror was started")
+    }
+
+    /// From now on nothing can be saved, or everything again.
+    pub fn refuse(&self, refuses: bool) {
+        *self.refuses.lock() = refuses;
+    }
+}
+
+impl MirrorRecords for MemoryMirrorRecords {
+    fn load(&self) -> io::Result<Option<MirrorRecord>> {
+        Ok(self.saved.lock().clone())
+    }
+
+    fn save(&self, record: &MirrorRecord) -> io::Result<()> {
+        if *self.refuses.lock() {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "no room for a record"));
+        }
+        *self.saved.lock() = Some(record.clone());
         Ok(())
     }
 }

@@ -1,0 +1,135 @@
+//! A copy that is back gets what was changed without it.
+//!
+//! Granule by granule, while clients go on: what they change meanwhile in granules that it has goes to it as well. A granule that is
+//! being copied is claimed, so that its changes wait for that long. At the end everything waits for one short sync of the copy, in
+//! which it is recorded as in sync.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hotbay_block::{Durability, Extent, Hole, Request, Result};
+use tokio::time::timeout;
+
+use crate::event::EventKind;
+use crate::status::Progress;
+
+use super::Mirrored;
+
+/// For how long a granule that is being changed all the time is waited for, before all changes are held up for it.
+const POLITE: Duration = Duration::from_millis(50);
+
+/// What is copied at once of a granule.
+const STEP_BYTES: u64 = 4 << 20;
+
+impl Mirrored {
+    /// Brings a copy up to date; whether that has come to its end. Dropped, or where a medium goes away, it goes on later with
+    /// what is left.
+    pub(super) async fn catch_up(&self, copy: usize) -> bool {
+        self.standings.lock().set_catching_up(copy, true);
+        let caught_up = self.copy_what_is_behind(copy).await && self.finish(copy).await;
+        self.copies[copy].volume.set_progress(None);
+        if !caught_up {
+            self.standings.lock().set_catching_up(copy, false);
+        }
+        caught_up
+    }
+
+    async fn copy_what_is_behind(&self, copy: usize) -> bool {
+        let total = self.behind_count(copy);
+        let mut number = 0;
+        while let Some(next) = self.next_behind(copy, number) {
+            number = next;
+            let left = self.behind_count(copy);
+            // Clients may add to it.
+            let total = total.max(left);
+            self.copies[copy].volume.set_progress(Some(Progress {
+                done_bytes: self.granules.bytes_of(total - left),
+                total_bytes: self.granules.bytes_of(total),
+            }));
+            if let Err(error) = self.copy_granule(copy, number).await {
+                let volume = self.copies[copy].volume.name();
+                tracing::info!(volume, "the copy catches up later: {error}");
+                return false;
+            }
+            if !self.copies[copy].is_present() {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn behind_count(&self, copy: usize) -> usize {
+        self.standings.lock().behind(copy).map_or(0, |behind| behind.count())
+    }
+
+    fn next_behind(&self, copy: usize, from: usize) -> Option<usize> {
+        self.standings.lock().behind(copy)?.next_from(from)
+    }
+
+    async fn copy_granule(&self, copy: usize, number: usize) -> Result<()> {
+        let extent = self.granules.extent(number);
+        {
+            let _pass = self.gate.read().await;
+            if let Ok(_claim) = timeout(POLITE, self.claims.claim(extent)).await {
+                return self.bring(copy, number, extent).await;
+            }
+        }
+        let _closed = self.gate.write().await;
+        self.bring(copy, number, extent).await
+    }
+
+    /// Brings a granule to a copy. For who has seen to it that nobody changes it meanwhile.
+    async fn bring(&self, copy: usize, number: usize, extent: Extent) -> Result<()> {
+        for piece in extent.pieces(STEP_BYTES) {
+            let data = self.read_in_sync(piece).await?;
+            self.copies[copy].device.execute(as_change(piece, data)).answer().await?;
+        }
+        self.standings.lock().caught_up(copy, number);
+        Ok(())
+    }
+
+    /// Reads from a copy in sync.
+    pub(super) async fn read_in_sync(&self, extent: Extent) -> Result<Bytes> {
+        let source = {
+            let standings = self.standings.lock();
+            let present = standings.in_sync().find(|copy| self.copies[*copy].is_present());
+            present.or_else(|| standings.in_sync().next()).expect("a copy is in sync")
+        };
+        let answer = self.copies[source].device.execute(Request::read(extent)).answer().await?;
+        Ok(answer.into_payload().into_bytes())
+    }
+
+    /// Makes a copy that is behind in nothing one in sync; whether that was so.
+    async fn finish(&self, copy: usize) -> bool {
+        let device = &self.copies[copy].device;
+        // Most of it before everybody waits for the rest.
+        if device.execute(Request::Flush).answer().await.is_err() {
+            return false;
+        }
+        let _closed = self.gate.write().await;
+        let flushed = device.execute(Request::Flush).answer().await.is_ok();
+        if !flushed || self.behind_count(copy) > 0 || !self.copies[copy].is_present() {
+            return false;
+        }
+        let turn = self.marks.saving().await;
+        let mut next = self.standings.lock().clone();
+        next.is_back(copy);
+        if let Err(error) = self.marks.save(&turn, &next, &self.marks.marked()).await {
+            tracing::warn!(mirror = self.name, %error, "the record cannot be written");
+            return false;
+        }
+        *self.standings.lock() = next;
+        let name = self.copies[copy].volume.name();
+        self.tell(copy, EventKind::CaughtUp, format!("the copy on {name} has everything"));
+        true
+    }
+}
+
+/// The change that makes a range hold these bytes; zeroes may be a hole.
+pub(super) fn as_change(extent: Extent, data: Bytes) -> Request {
+    let durability = Durability::Deferred;
+    match data.iter().all(|byte| *byte == 0) {
+        true => Request::Zero { extent, hole: Hole::Allowed, durability },
+        false => Request::Write { extent, data, durability },
+    }
+}
