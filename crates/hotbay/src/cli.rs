@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Swap(SwapArgs),
     /// Let scripted faults happen to a volume's medium, for tests
     Fault(FaultArgs),
+    /// Compare the copies of a mirror, and repair them where that is asked for
+    Scrub(ScrubArgs),
     /// Wait until a volume is in a state; exit status 3 when time runs out
     Wait(WaitArgs),
     /// Show what happened
@@ -132,8 +134,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N")]
     pub(crate) bays: Option<BayCount>,
 
-    /// How the volumes become exports: `volumes` (each under its name), `partitions` of one disk, or
-    /// `linear` (one after the other) [default: volumes]
+    /// How the volumes become exports: `volumes` (each under its name), `partitions` of one disk,
+    /// `linear` (one after the other), or `mirror` (each a copy of the same) [default: volumes]
     #[arg(long, value_name = "LAYOUT")]
     pub(crate) layout: Option<Layout>,
 
@@ -272,6 +274,24 @@ pub(crate) struct FaultArgs {
     /// End all faults: what hangs is carried out now, and what is away may come back
     #[arg(long)]
     pub(crate) clear: bool,
+}
+
+/// `scrub`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Clients go on meanwhile. Copies that are behind, or whose medium is away, are left out. Exit status 1 where copies differ and \
+are not repaired.
+
+Examples:
+  hotbay scrub a
+  hotbay scrub a --repair            # what volume a holds is right")]
+pub(crate) struct ScrubArgs {
+    /// The copy that the others are compared with
+    pub(crate) volume: Name,
+
+    /// Write what it holds to those that differ
+    #[arg(long)]
+    pub(crate) repair: bool,
 }
 
 /// `wait`.
@@ -686,6 +706,7 @@ mod tests {
             "hotbay eject usb --control /c",
             "hotbay --control /c pull usb",
             "hotbay swap usb /dev/sdb --as-is",
+            "hotbay scrub a --repair",
             "hotbay wait usb present --timeout 30s",
             "hotbay events --follow --json",
             "hotbay fault usb vanish on write 100 back 2s",
@@ -722,7 +743,7 @@ mod tests {
             ("hotbay wait usb gone", "present, absent, replaying, copying, failed"),
             ("hotbay wait usb present --timeout 30", "30s"),
             ("hotbay serve --bays 0", "from 1 to 64"),
-            ("hotbay serve --layout mirror", "not supported yet"),
+            ("hotbay serve --layout raid", "no layout"),
             ("hotbay serve --listen /x", "unix:PATH or tcp:HOST:PORT"),
             ("hotbay serve --volume usb", "NAME=MEDIUM"),
             ("hotbay scenario run", "<FILE.toml>"),

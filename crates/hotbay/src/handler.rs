@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotbay_block::BoxFuture;
-use hotbay_drive::{Drive, Refusal, Volume, WhenOccupied};
+use hotbay_drive::{Differences, Drive, Refusal, Scrub, Volume, WhenOccupied};
 use hotbay_media::{FaultSpec, MediumSpec, Shelf};
 use hotbay_server::{Exports as _, Operation, OperationTraffic, Sessions};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::control::{
-    Armed, ArmedFault, ControlHandler, Event, EventSource, ExportStatus, JournalStatus, Occupied,
-    OperationStatus, Progress, ProgressSink, State, Status, SwapContent, VolumeStatus, WorkDone,
+    Armed, ArmedFault, ControlHandler, ControlReply, CopyStatus, Event, EventSource, ExportStatus,
+    JournalStatus, Occupied, OperationStatus, Progress, ProgressSink, State, Status, SwapContent,
+    VolumeStatus, WhenDifferent, Work, WorkDone,
 };
 use crate::exports::LayoutExports;
 use crate::failure::Failure;
@@ -141,7 +142,11 @@ impl Handler {
         if let Some(progress) = status.progress {
             let work =
                 WorkDone { done_bytes: progress.done_bytes, total_bytes: progress.total_bytes };
-            sink.report(Progress { volume: name.to_owned(), state: status.state.into(), work });
+            let state = match status.state {
+                hotbay_drive::State::Copying => Work::Copying,
+                _ => Work::Replaying,
+            };
+            sink.report(Progress { volume: name.to_owned(), state, work });
         }
     }
 
@@ -176,6 +181,11 @@ impl Handler {
             last_loss: status.last_loss,
             hung: status.hung,
             faults: self.armed_faults(volume.name()),
+            copy: self
+                .exports
+                .mirror()
+                .and_then(|mirror| mirror.copy(volume.name()))
+                .map(|copy| CopyStatus { in_sync: copy.in_sync, behind_bytes: copy.behind_bytes }),
             journal: JournalStatus {
                 live_bytes: status.journal.live_bytes,
                 disk_bytes: status.journal.disk_bytes,
@@ -266,6 +276,10 @@ impl ControlHandler for Handler {
                     let work = self.drive.swap(&volume, &medium);
                     self.with_progress(&volume, progress, work).await
                 }
+                SwapContent::AsIs if self.exports.mirror().is_some() => Err(Failure::new(format!(
+                    "volume {volume} is a copy of a mirror"
+                ))
+                .with_hint(format!("'hotbay swap {volume} {medium}' copies its content there"))),
                 SwapContent::AsIs => {
                     self.drive.exchange(&volume, &medium).await?;
                     self.state_of(&volume)
@@ -296,6 +310,31 @@ impl ControlHandler for Handler {
                     .with_hint(format!("'hotbay fault {volume} --clear' ends those that are armed"))
             })?;
             self.state_of(&volume)
+        })
+    }
+
+    fn scrub(
+        &self,
+        volume: String,
+        differences: WhenDifferent,
+        progress: ProgressSink,
+    ) -> BoxFuture<'_, Result<ControlReply, Failure>> {
+        Box::pin(async move {
+            self.volume(&volume)?;
+            let mirror = self.exports.mirror().ok_or_else(|| {
+                Failure::new(format!("volume {volume} is no copy of a mirror"))
+                    .with_hint("layout = \"mirror\" makes copies of volumes: see docs/layouts.md")
+            })?;
+            let scrub = match differences {
+                WhenDifferent::Report => Scrub::Report,
+                WhenDifferent::Repair => Scrub::Repair,
+            };
+            let found = mirror.scrub(&volume, scrub, |done_bytes, total_bytes| {
+                let work = WorkDone { done_bytes, total_bytes };
+                progress.report(Progress { volume: volume.clone(), state: Work::Scrubbing, work });
+            });
+            let Differences { compared_bytes, differing_bytes } = found.await?;
+            Ok(ControlReply::Scrubbed { volume: volume.clone(), compared_bytes, differing_bytes })
         })
     }
 

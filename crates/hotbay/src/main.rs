@@ -21,6 +21,7 @@ mod handler;
 mod hooks;
 mod http;
 mod logging;
+mod mirror_record;
 mod nbd_stream;
 mod nearest;
 mod records;
@@ -61,6 +62,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Insert(arguments) => commands::insert::run(&daemon, arguments, &environment),
         Command::Eject(arguments) => commands::eject::run(&daemon, &arguments),
         Command::Pull(arguments) => commands::pull::run(&daemon, &arguments),
+        Command::Scrub(arguments) => commands::scrub::run(&daemon, &arguments),
         Command::Swap(arguments) => commands::swap::run(&daemon, arguments, &environment),
         Command::Fault(arguments) => commands::fault::run(&daemon, &arguments),
         Command::Wait(arguments) => commands::wait::run(&daemon, &arguments),

@@ -59,7 +59,7 @@ async fn serve_drive(
     control: ControlServer,
     stop: &mut StopSignal,
 ) -> Result<(), Failure> {
-    let exports = LayoutExports::new(drive, config.layout)?;
+    let exports = LayoutExports::new(drive, config.layout, &config.state).await?;
     let server = Server::bind(&config.listen, Arc::new(exports.clone()), assemble::limits(config))
         .await
         .map_err(cannot_listen)?;
@@ -77,7 +77,7 @@ async fn serve_drive(
     let handler = Arc::new(handler);
     let metrics_page = MetricsPage::new(Arc::clone(drive), exports.clone(), server.sessions());
     let site = DriveSite { metrics: metrics_page, handler: Arc::clone(&handler) };
-    // Dropped with this function, and all of them ended by it.
+    // Ended with this function, whatever ends it.
     let mut beside = JoinSet::new();
     beside.spawn(control.serve(handler));
     beside.spawn(device_watch::watch(Arc::clone(drive)));
@@ -99,6 +99,9 @@ async fn serve_drive(
         tracing::info!("stopping: finishing what is under way");
     };
     server.run(stopped).await;
+    // No command may come in between.
+    drop(beside);
+    exports.stop().await;
     Ok(())
 }
 

@@ -81,6 +81,7 @@ fn attaching(
         Layout::Volumes => (disk.to_owned(), "make a disk of the volume"),
         Layout::Partitions => (format!("{disk}p1"), "make a disk with a partition of each volume"),
         Layout::Linear => (disk.to_owned(), "make a disk of all volumes"),
+        Layout::Mirror => (disk.to_owned(), "make a disk that is on each volume"),
     };
     [
         (format!("{root}modprobe nbd"), "the kernel's NBD client"),

@@ -17,6 +17,7 @@ pub(crate) mod output;
 mod progress;
 pub(crate) mod pull;
 pub(crate) mod reference;
+pub(crate) mod scrub;
 pub(crate) mod status;
 pub(crate) mod swap;
 mod table;
@@ -61,19 +62,26 @@ impl Daemon {
         ControlClient::connect(self.control()?)
     }
 
+    /// Asks for work and shows how far it is; the answer at its end.
+    ///
+    /// # Errors
+    /// Those of the daemon.
+    fn ask_for_work(&self, request: &ControlRequest) -> Result<ControlReply, Failure> {
+        let mut display = ProgressDisplay::new();
+        self.connect()?.ask(request, |reply| {
+            if let ControlReply::Progress(progress) = reply {
+                display.show(&progress);
+            }
+            Ok(())
+        })
+    }
+
     /// Asks for a change of a volume and shows how far it is; the volume's state after it.
     ///
     /// # Errors
     /// Those of the daemon.
     fn change(&self, request: &ControlRequest) -> Result<State, Failure> {
-        let mut display = ProgressDisplay::new();
-        let reply = self.connect()?.ask(request, |reply| {
-            if let ControlReply::Progress(progress) = reply {
-                display.show(&progress);
-            }
-            Ok(())
-        })?;
-        match reply {
+        match self.ask_for_work(request)? {
             ControlReply::Done { state, .. } => Ok(state),
             other => Err(unexpected(&other)),
         }

@@ -93,11 +93,11 @@ pub(super) fn percent(done_bytes: u64, total_bytes: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{State, WorkDone};
+    use crate::control::{Work, WorkDone};
 
     fn at(done_bytes: u64) -> Progress {
         let work = WorkDone { done_bytes, total_bytes: 200 };
-        Progress { volume: "usb".into(), state: State::Replaying, work }
+        Progress { volume: "usb".into(), state: Work::Replaying, work }
     }
 
     #[test]

@@ -21,6 +21,7 @@ fn volume(name: &str, state: State) -> VolumeStatus {
         last_loss: None,
         hung: None,
         faults: Vec::new(),
+        copy: None,
         journal: JournalStatus { live_bytes: 0, disk_bytes: 0, limit_bytes: 1 << 30, extents: 0 },
         progress: None,
     }

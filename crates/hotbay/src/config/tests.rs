@@ -320,8 +320,11 @@ const WRONG: &[(&str, &str, &str)] = &[
     ),
     ("bays = 65", "65 is out of bounds; write a number from 1 to 64", ""),
     ("bays = -1", "-1 is out of bounds", ""),
-    ("layout = \"mirror\"", "1:10: layout: `mirror` is not supported yet; write volumes, ", ""),
-    ("layout = \"raid\"", "`raid` is no layout; write volumes, partitions, linear", ""),
+    (
+        "layout = \"raid\"",
+        "1:10: layout: `raid` is no layout; write volumes, partitions, linear, mirror",
+        "",
+    ),
     ("name = \"\"", "a name has 1 to 64 characters, `` has 0", ""),
     ("name = \"a b\"", "1:8: name: `a b` is no name because of ` `", ""),
     ("name = \".a\"", "the first character is a letter", ""),
@@ -441,6 +444,7 @@ fn each_example_is_a_configuration() {
     let expected = [
         "file-system-tester",
         "linear",
+        "mirror",
         "one-bay-two-volumes",
         "partitions",
         "quickstart",

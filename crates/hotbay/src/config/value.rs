@@ -9,7 +9,6 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use hotbay_drive::Joining;
 use hotbay_media::{ByteSize, MediumSpec};
 use hotbay_server::ListenAddress;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
@@ -108,20 +107,17 @@ pub(crate) enum Layout {
     Partitions,
     /// One export, named as the drive, on which the volumes lie one after the other.
     Linear,
+    /// One export, named as the drive, of which each volume is a copy.
+    Mirror,
 }
 
 impl Layout {
-    const ALL: [(Self, &'static str); 3] =
-        [(Self::Volumes, "volumes"), (Self::Partitions, "partitions"), (Self::Linear, "linear")];
-
-    /// How it joins the volumes; `None` where each stays by itself.
-    pub(crate) fn joining(self) -> Option<Joining> {
-        match self {
-            Self::Volumes => None,
-            Self::Partitions => Some(Joining::Partitions),
-            Self::Linear => Some(Joining::Linear),
-        }
-    }
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::Volumes, "volumes"),
+        (Self::Partitions, "partitions"),
+        (Self::Linear, "linear"),
+        (Self::Mirror, "mirror"),
+    ];
 }
 
 impl FromStr for Layout {
@@ -130,11 +126,7 @@ impl FromStr for Layout {
     fn from_str(text: &str) -> Result<Self, String> {
         let known = Self::ALL.iter().find(|(_, name)| *name == text);
         known.map(|(layout, _)| *layout).ok_or_else(|| {
-            let wrong = match text {
-                "mirror" => "is not supported yet",
-                _ => "is no layout",
-            };
-            format!("`{text}` {wrong}; write {}", Self::ALL.map(|(_, name)| name).join(", "))
+            format!("`{text}` is no layout; write {}", Self::ALL.map(|(_, name)| name).join(", "))
         })
     }
 }

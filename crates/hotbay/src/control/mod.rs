@@ -11,8 +11,9 @@ mod socket;
 
 pub(crate) use client::ControlClient;
 pub(crate) use request::{
-    Armed, ArmedFault, ControlReply, ControlRequest, Event, ExportStatus, Follow, JournalStatus,
-    Occupied, OperationStatus, Progress, State, Status, SwapContent, VolumeStatus, WorkDone,
+    Armed, ArmedFault, ControlReply, ControlRequest, CopyStatus, Event, ExportStatus, Follow,
+    JournalStatus, Occupied, OperationStatus, Progress, State, Status, SwapContent, VolumeStatus,
+    WhenDifferent, Work, WorkDone,
 };
 pub(crate) use server::{ControlHandler, ControlServer, EventSource, ProgressSink};
 

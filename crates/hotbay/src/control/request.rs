@@ -62,6 +62,14 @@ pub(crate) enum ControlRequest {
         #[serde(default)]
         armed: Armed,
     },
+    /// Compare the copies of a mirror. Answered with [`ControlReply::Scrubbed`].
+    Scrub {
+        /// The copy that the others are compared with.
+        volume: String,
+        /// What to do with those that differ.
+        #[serde(default)]
+        differences: WhenDifferent,
+    },
     /// Wait for a state. Answered with [`ControlReply::Done`] or [`ControlReply::TimedOut`].
     Wait {
         /// Of which volume.
@@ -115,6 +123,17 @@ pub(crate) enum SwapContent {
     AsIs,
 }
 
+/// What `scrub` does with copies that differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WhenDifferent {
+    /// It tells of them.
+    #[default]
+    Report,
+    /// It tells of them, and writes to them what the one copy holds.
+    Repair,
+}
+
 /// What `events` does after the last event that is remembered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -145,6 +164,15 @@ pub(crate) enum ControlReply {
     Event(Event),
     /// There are no more events.
     EndOfEvents,
+    /// The copies were compared.
+    Scrubbed {
+        /// The copy that the others were compared with.
+        volume: String,
+        /// How much was compared.
+        compared_bytes: u64,
+        /// How much of it lies in ranges where a copy differed.
+        differing_bytes: u64,
+    },
     /// `wait` ran out of time.
     TimedOut {
         /// The volume.
@@ -203,13 +231,35 @@ impl fmt::Display for State {
     }
 }
 
-/// How far a replay or a copy is.
+/// Work that takes its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Work {
+    /// Bringing what is in the journal to the medium.
+    Replaying,
+    /// Copying the content to another medium.
+    Copying,
+    /// Comparing copies.
+    Scrubbing,
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Replaying => "replaying",
+            Self::Copying => "copying",
+            Self::Scrubbing => "scrubbing",
+        })
+    }
+}
+
+/// How far a command's work is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Progress {
     /// The volume.
     pub(crate) volume: String,
-    /// What it does: `replaying` or `copying`.
-    pub(crate) state: State,
+    /// What is done.
+    pub(crate) state: Work,
     /// How far it is.
     #[serde(flatten)]
     pub(crate) work: WorkDone,
@@ -306,6 +356,8 @@ pub(crate) struct VolumeStatus {
     pub(crate) hung: Option<String>,
     /// The faults that are armed, by `fault`.
     pub(crate) faults: Vec<ArmedFault>,
+    /// How it is doing as a copy of a mirror; `null` where it is none.
+    pub(crate) copy: Option<CopyStatus>,
     /// Its journal.
     pub(crate) journal: JournalStatus,
     /// How far the replay or the copy is that is under way.
@@ -321,6 +373,15 @@ pub(crate) struct ArmedFault {
     pub(crate) seen: u64,
     /// How often it has happened.
     pub(crate) fired: u64,
+}
+
+/// A copy of a mirror.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CopyStatus {
+    /// Whether it has everything.
+    pub(crate) in_sync: bool,
+    /// In how much it may be behind.
+    pub(crate) behind_bytes: u64,
 }
 
 /// The journal of a volume.

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use super::lines::{REQUEST_BYTES_MAX, to_line};
 use super::request::{
     Armed, ControlReply, ControlRequest, Event, Follow, Occupied, Progress, State, Status,
-    SwapContent,
+    SwapContent, WhenDifferent,
 };
 use super::socket::{self, SocketFile};
 use crate::failure::Failure;
@@ -74,6 +74,15 @@ pub(crate) trait ControlHandler: Send + Sync + 'static {
         armed: Armed,
         arm: Vec<String>,
     ) -> BoxFuture<'_, Result<State, Failure>>;
+
+    /// Compares the other copies of a mirror with the one on this volume; ready when all of it was compared, with
+    /// [`ControlReply::Scrubbed`].
+    fn scrub(
+        &self,
+        volume: String,
+        differences: WhenDifferent,
+        progress: ProgressSink,
+    ) -> BoxFuture<'_, Result<ControlReply, Failure>>;
 
     /// Waits until the volume is in `state`, at most `timeout`. The state then, which is another one when
     /// time ran out. Dropping the future has no effect.
@@ -259,12 +268,20 @@ impl Connection {
             ControlRequest::Insert { volume, medium, occupied } => {
                 let (sink, progress) = progress();
                 let work = handler.insert(volume.clone(), medium, occupied, sink);
-                self.finish_with_progress(volume, work, progress).await
+                let work = async { done(volume, work.await) };
+                self.finish_with_progress(work, progress).await
             }
             ControlRequest::Swap { volume, medium, content } => {
                 let (sink, progress) = progress();
                 let work = handler.swap(volume.clone(), medium, content, sink);
-                self.finish_with_progress(volume, work, progress).await
+                let work = async { done(volume, work.await) };
+                self.finish_with_progress(work, progress).await
+            }
+            ControlRequest::Scrub { volume, differences } => {
+                let (sink, progress) = progress();
+                let work = handler.scrub(volume, differences, sink);
+                let work = async { work.await.unwrap_or_else(Into::into) };
+                self.finish_with_progress(work, progress).await
             }
             ControlRequest::Eject { volume } => {
                 let ended = handler.eject(volume.clone()).await;
@@ -303,8 +320,7 @@ impl Connection {
     /// does not read.
     async fn finish_with_progress(
         &mut self,
-        volume: String,
-        work: BoxFuture<'_, Result<State, Failure>>,
+        work: impl Future<Output = ControlReply>,
         mut progress: watch::Receiver<Option<Progress>>,
     ) -> io::Result<()> {
         let telling = async {
@@ -317,9 +333,9 @@ impl Connection {
             }
             Ok::<_, io::Error>(())
         };
-        let (ended, told) = tokio::join!(work, telling);
+        let (reply, told) = tokio::join!(work, telling);
         told?;
-        self.send(&done(volume, ended)).await
+        self.send(&reply).await
     }
 
     /// Sends events as they happen; ends only with its client.

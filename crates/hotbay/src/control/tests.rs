@@ -82,10 +82,10 @@ impl ControlHandler for Puppet {
     ) -> BoxFuture<'_, Result<State, Failure>> {
         Box::pin(async move {
             let work = WorkDone { done_bytes: 1, total_bytes: 2 };
-            progress.report(Progress { volume: volume.clone(), state: State::Replaying, work });
+            progress.report(Progress { volume: volume.clone(), state: Work::Replaying, work });
             let what = format!("insert {medium:?} {occupied:?}");
             let state = self.change(&what, volume.clone(), State::Present).await?;
-            progress.report(Progress { volume: volume.clone(), state, work });
+            progress.report(Progress { volume: volume.clone(), state: Work::Replaying, work });
             self.finish(&volume).await;
             Ok(state)
         })
@@ -124,6 +124,17 @@ impl ControlHandler for Puppet {
         Box::pin(async move {
             self.change(&format!("fault {armed:?} {arm:?}"), volume, State::Present).await
         })
+    }
+
+    fn scrub(
+        &self,
+        volume: String,
+        _differences: WhenDifferent,
+        _progress: ProgressSink,
+    ) -> BoxFuture<'_, Result<ControlReply, Failure>> {
+        let (compared_bytes, differing_bytes) = (9, 4);
+        let scrubbed = ControlReply::Scrubbed { volume, compared_bytes, differing_bytes };
+        Box::pin(async move { Ok(scrubbed) })
     }
 
     fn wait(
@@ -280,9 +291,19 @@ fn progress_comes_while_the_work_goes_on() {
     });
     assert_eq!(reply.unwrap(), done("slow", State::Present));
     let work = WorkDone { done_bytes: 1, total_bytes: 2 };
-    let progress = Progress { volume: "slow".into(), state: State::Replaying, work };
+    let progress = Progress { volume: "slow".into(), state: Work::Replaying, work };
     assert_eq!(told.first(), Some(&ControlReply::Progress(progress)));
     assert_eq!(fixture.next_word(), "insert None Replace slow");
+}
+
+#[test]
+fn a_scrub_is_answered_with_what_was_found() {
+    let fixture = Fixture::new();
+    let differences = WhenDifferent::Report;
+    let scrub = ControlRequest::Scrub { volume: "a".into(), differences };
+    let reply = fixture.client().ask(&scrub, |_| Ok(())).unwrap();
+    let volume = "a".into();
+    assert_eq!(reply, ControlReply::Scrubbed { volume, compared_bytes: 9, differing_bytes: 4 });
 }
 
 #[test]

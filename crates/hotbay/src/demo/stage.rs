@@ -41,7 +41,7 @@ impl Stage {
         let config = config(directory.path())?;
         let drive =
             assemble::drive(&config, StateDirectory::take(&config.state)?, &Arc::default()).await?;
-        let exports = Arc::new(LayoutExports::new(&drive, config.layout)?);
+        let exports = Arc::new(LayoutExports::new(&drive, config.layout, &config.state).await?);
         let server = Server::bind(&config.listen, exports, assemble::limits(&config))
             .await
             .map_err(|error| Failure::new(error.to_string()))?;

@@ -63,7 +63,7 @@ impl Stage {
         let control = ControlServer::bind(&config.control)?;
         let shelf = Arc::<Shelf>::default();
         let drive = assemble::drive(&config, StateDirectory::take(&config.state)?, &shelf).await?;
-        let exports = LayoutExports::new(&drive, config.layout)?;
+        let exports = LayoutExports::new(&drive, config.layout, &config.state).await?;
         let server =
             Server::bind(&config.listen, Arc::new(exports.clone()), assemble::limits(&config))
                 .await

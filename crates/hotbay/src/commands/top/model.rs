@@ -251,6 +251,7 @@ pub(super) mod tests {
             last_loss: None,
             hung: None,
             faults: Vec::new(),
+            copy: None,
             journal: JournalStatus {
                 live_bytes: 256 << 20,
                 disk_bytes: 512 << 20,

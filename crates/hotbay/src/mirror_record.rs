@@ -1,0 +1,132 @@
+//! `STATE/mirror.json`: what must outlive the daemon about a mirror.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use hotbay_drive::{CopyRecord, MirrorRecord, MirrorRecords};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+const NAME: &str = "mirror.json";
+
+/// The version of the file's layout. One that is newer is refused.
+const FORMAT: u32 = 1;
+
+/// The record in a state directory that this process holds.
+#[derive(Debug)]
+pub(crate) struct MirrorFile {
+    directory: PathBuf,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    format: u32,
+    generation: u64,
+    size_bytes: u64,
+    granule_bytes: u64,
+    marked: Vec<u32>,
+    copies: Vec<StoredCopy>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredCopy {
+    volume: Uuid,
+    content: u64,
+    generation: u64,
+}
+
+impl MirrorFile {
+    /// The one in the state directory `directory`.
+    pub(crate) fn of(directory: &Path) -> Self {
+        Self { directory: directory.to_owned() }
+    }
+}
+
+impl MirrorRecords for MirrorFile {
+    fn load(&self) -> io::Result<Option<MirrorRecord>> {
+        let text = match fs::read(self.directory.join(NAME)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let stored: Stored = serde_json::from_slice(&text)?;
+        match stored.format {
+            FORMAT => Ok(Some(stored.into())),
+            format => {
+                Err(io::Error::other(format!("{NAME}: its format {format} is not known here")))
+            }
+        }
+    }
+
+    fn save(&self, record: &MirrorRecord) -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
+        let mut text = serde_json::to_vec(&Stored::from(record))?;
+        text.push(b'\n');
+        file.write_all(&text)?;
+        file.as_file().sync_all()?;
+        file.persist(self.directory.join(NAME)).map_err(|error| error.error)?;
+        File::open(&self.directory)?.sync_all()
+    }
+}
+
+impl From<&MirrorRecord> for Stored {
+    fn from(record: &MirrorRecord) -> Self {
+        let copy = |copy: &CopyRecord| StoredCopy {
+            volume: Uuid::from_bytes(copy.volume),
+            content: copy.content,
+            generation: copy.generation,
+        };
+        Self {
+            format: FORMAT,
+            generation: record.generation,
+            size_bytes: record.size_bytes,
+            granule_bytes: record.granule_bytes,
+            marked: record.marked.clone(),
+            copies: record.copies.iter().map(copy).collect(),
+        }
+    }
+}
+
+impl From<Stored> for MirrorRecord {
+    fn from(stored: Stored) -> Self {
+        let copy = |copy: &StoredCopy| CopyRecord {
+            volume: copy.volume.into_bytes(),
+            content: copy.content,
+            generation: copy.generation,
+        };
+        Self {
+            generation: stored.generation,
+            size_bytes: stored.size_bytes,
+            granule_bytes: stored.granule_bytes,
+            copies: stored.copies.iter().map(copy).collect(),
+            marked: stored.marked,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_as_it_was_saved_and_a_newer_one_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let file = MirrorFile::of(place.path());
+        assert_eq!(file.load().unwrap(), None);
+        let copies = vec![CopyRecord { volume: [7; 16], content: 2, generation: 4 }];
+        let (generation, marked) = (5, vec![0, 3]);
+        let record = MirrorRecord {
+            generation,
+            size_bytes: 9 << 20,
+            granule_bytes: 1 << 20,
+            marked,
+            copies,
+        };
+        file.save(&record).unwrap();
+        assert_eq!(file.load().unwrap(), Some(record));
+        let text = fs::read_to_string(place.path().join(NAME)).unwrap();
+        fs::write(place.path().join(NAME), text.replace("\"format\":1", "\"format\":2")).unwrap();
+        assert!(file.load().unwrap_err().to_string().contains("format 2 is not known"));
+    }
+}
