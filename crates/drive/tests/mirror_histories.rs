@@ -146,6 +146,9 @@ impl History {
                 End::Stop
             }
             _ => {
+                // A disk that went in the very moment of the kill has taken what nobody had flushed with it: retention dies with
+                // the daemon. What is tried here is a kill after each removal was noticed.
+                sleep(Duration::from_secs(1)).await;
                 self.begin_to_write(&device).await;
                 End::Kill
             }
