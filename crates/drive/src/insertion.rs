@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotbay_block::{Identity, Medium};
+use hotbay_block::{Identity, Medium, Request};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -64,6 +64,9 @@ impl Volume {
             }
             Recognition::AsFound => self.content_on(&identity).await,
         };
+        if !stay.knows_what_is_synced() {
+            self.sync_once(&mut stay, &opened).await?;
+        }
         let unsettled = self.log().touches(IDENTIFYING);
         self.update_record(|record| {
             record.medium = Some(opened.name().to_owned());
@@ -163,6 +166,16 @@ impl Volume {
         let identified =
             identified.ok_or_else(|| self.no_answer(medium.name(), Doing::Identify))?;
         identified.map_err(|error| Refusal::new(error.with_sources()))
+    }
+
+    /// Brings to stable storage what an earlier daemon has written to a medium and not synced. What it acknowledged is covered by
+    /// the next flush, and while the medium is being replayed the journal's sync answers that.
+    async fn sync_once(&self, stay: &mut Stay, medium: &Arc<dyn Medium>) -> Result<(), Refusal> {
+        let asked = Arc::clone(medium);
+        let syncing = async move { asked.execute(Request::Flush).answer().await };
+        let synced = self.in_time(stay, medium.name(), Doing::Sync, syncing).await?;
+        let synced = synced.ok_or_else(|| self.no_answer(medium.name(), Doing::Sync))?;
+        synced.map(drop).map_err(|error| Refusal::new(error.with_sources()))
     }
 
     fn still_hangs(&self, medium: &str) -> Refusal {

@@ -99,6 +99,12 @@ pub(crate) enum Reach {
 }
 
 impl Stay {
+    /// Whether all that was written to the medium and not synced is known, because it was written by this daemon: its first
+    /// medium may have more.
+    pub(crate) fn knows_what_is_synced(&self) -> bool {
+        self.attachments > 0
+    }
+
     /// Remembers that something may still reach a medium.
     pub(crate) fn leave_behind(&mut self, reaches: Reach, departure: Departure) {
         self.left_behind.retain(|left| !left.departure.is_over());

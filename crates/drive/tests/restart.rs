@@ -268,3 +268,24 @@ async fn another_disk_in_place_after_a_restart_is_another_content() {
     drop(drive);
     assert_eq!(volume(&world.started().await).content(), ([1; 16], 1), "and stays");
 }
+
+/// What the first daemon acknowledged is in the page cache of the medium alone. The journal, which answers a flush while the medium
+/// is being replayed, does not have it.
+#[test]
+fn the_first_flush_after_a_kill_covers_what_was_acknowledged_before() {
+    let world = World::one();
+    let process = Process::start(&world);
+    process.run(async |drive| {
+        until(&volume(&drive), State::Present).await;
+        write(&device(&drive), 0, 512, 1).await;
+    });
+    process.kill();
+    assert_filled(&world.disk("disk-a").durable()[..512], 0, "it was not synced");
+    let process = Process::start(&world);
+    process.run(async |drive| {
+        assert_eq!(volume(&drive).state(), State::Replaying);
+        flush(&device(&drive)).await;
+        world.disk("disk-a").yank();
+        assert_filled(&world.disk("disk-a").durable()[..512], 1, "it was flushed");
+    });
+}
