@@ -339,8 +339,9 @@ impl Volume {
             attachment.leave_bay();
             stay.leave_behind(Reach::Own, attachment.departure());
         }
-        self.set_route(State::Failed, Path::Closed);
+        // Before the state, so that nobody sees that it has failed and not why.
         self.notes.lock().last_loss = Some(why.to_owned());
+        self.set_route(State::Failed, Path::Closed);
         self.event(
             EventKind::Failed,
             format!("the journal is broken, every request fails now: {why}"),

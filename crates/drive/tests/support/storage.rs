@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use hotbay_drive::{MirrorRecord, MirrorRecords, Records, VolumeRecord};
 use hotbay_journal::{Access, FileStorage, SegmentFile, Storage};
@@ -36,10 +37,11 @@ struct MoodyFile {
     mood: Mood,
 }
 
-/// Keeps the thread for as long as the disk does not answer.
-fn hang(mood: &Mood, what: Refuses) {
-    while *mood.lock() == what {
-        std::thread::park_timeout(std::time::Duration::from_millis(1));
+/// Keeps the thread for as long as the disk does not answer, but not for ever: a test that has failed waits for its threads.
+fn hang(hangs: impl Fn() -> bool) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while hangs() && Instant::now() < until {
+        std::thread::park_timeout(Duration::from_millis(1));
     }
 }
 
@@ -90,13 +92,13 @@ impl SegmentFile for MoodyFile {
     }
 
     fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {
-        hang(&self.mood, Refuses::ToAnswerWrites);
+        hang(|| *self.mood.lock() == Refuses::ToAnswerWrites);
         refuse(&self.mood, Refuses::Writes, io::ErrorKind::Other)?;
         self.file.write_at(slices, position)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        hang(&self.mood, Refuses::ToAnswerSyncs);
+        hang(|| *self.mood.lock() == Refuses::ToAnswerSyncs);
         refuse(&self.mood, Refuses::Syncs, io::ErrorKind::Other)?;
         self.file.sync_data()
     }
@@ -136,9 +138,7 @@ impl MemoryRecords {
 
 impl Records for MemoryRecords {
     fn save(&self, record: &VolumeRecord) -> io::Result<()> {
-        while *self.hangs.lock() {
-            std::thread::park_timeout(std::time::Duration::from_millis(1));
-        }
+        hang(|| *self.hangs.lock());
         if *self.refuses.lock() {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "no room for a record"));
         }
