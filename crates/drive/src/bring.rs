@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{TryStreamExt, stream::FuturesUnordered};
+use futures_util::stream::{FuturesUnordered, StreamExt as _, TryStreamExt as _};
 use hotbay_block::{Durability, Error, Extent, Hole, Reply, Request};
 use hotbay_journal::{Content, LiveExtent, Sequence};
 use tokio::sync::watch;
@@ -108,25 +108,40 @@ impl Bringer<'_> {
         Ok(log.batch(from, up_to, BATCH_BYTES, arrange).await?)
     }
 
+    /// Writes a batch. Also where that is interrupted, nothing of it is under way at the end, unless the medium was left with it:
+    /// who drains the medium syncs it then, and what was written has to be covered by that.
     async fn write(self, batch: Batch) -> Result<(), Interrupted> {
         let mut under_way = FuturesUnordered::new();
         let mut rest = batch.changes;
-        while !rest.is_empty() {
-            let (volume, attachment) = (Arc::clone(self.volume), Arc::clone(self.attachment));
-            let begun = tokio::select! {
-                biased;
-                begun = blocking(move || begin(&volume, &attachment, rest)) => begun?,
-                () = self.attachment.left() => return Err(Interrupted::Left),
-            };
-            rest = begun.rest;
-            if let Some((visit, driven)) = begun.waiting {
-                under_way.push(self.wait_for(visit, driven));
+        let begun: Result<(), Interrupted> = async {
+            while !rest.is_empty() {
+                let begun = self.begin_some(std::mem::take(&mut rest)).await?;
+                rest = begun.rest;
+                if let Some((visit, driven)) = begun.waiting {
+                    under_way.push(self.wait_for(visit, driven));
+                }
+                while under_way.len() >= WRITES_AT_ONCE {
+                    under_way.try_next().await?;
+                }
             }
-            while under_way.len() >= WRITES_AT_ONCE {
-                under_way.try_next().await?;
-            }
+            Ok(())
         }
-        under_way.try_collect().await
+        .await;
+        let mut ended = Ok(());
+        while let Some(one) = under_way.next().await {
+            ended = ended.and(one);
+        }
+        begun.and(ended)
+    }
+
+    /// Begins changes on a thread that may wait, until one has to wait for the medium.
+    async fn begin_some(self, changes: VecDeque<Request>) -> Result<Begun, Interrupted> {
+        let (volume, attachment) = (Arc::clone(self.volume), Arc::clone(self.attachment));
+        tokio::select! {
+            biased;
+            begun = blocking(move || begin(&volume, &attachment, changes)) => begun,
+            () = self.attachment.left() => Err(Interrupted::Left),
+        }
     }
 
     async fn wait_for(self, visit: Visit, driven: MediumIo) -> Result<(), Interrupted> {

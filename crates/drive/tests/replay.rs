@@ -381,3 +381,26 @@ fn a_kill_while_a_new_identity_is_replayed_does_not_make_the_medium_a_stranger()
     });
     process.kill();
 }
+
+/// An eject in the middle of a replay syncs the medium once nothing is being written to it any more.
+#[tokio::test(start_paused = true)]
+async fn an_eject_in_a_replay_waits_for_what_is_being_written() {
+    let world = World::one();
+    let (drive, _, disk) = absent(&world).await;
+    disk.hang(Op::Change, 0);
+    let held = disk.hold(Op::Change);
+    let inserting = begin_insert(&drive);
+    held.until_stuck(3).await;
+    let ejecting = tokio::spawn({
+        let drive = Arc::clone(&drive);
+        async move { drive.eject("a").await }
+    });
+    let_others_run().await;
+    held.release();
+    let_others_run().await;
+    assert!(!ejecting.is_finished(), "a write is under way");
+    disk.let_hung_land();
+    ejecting.await.unwrap().unwrap();
+    assert_filled(&disk.durable()[..512], 1, "it was synced");
+    drop(inserting.await);
+}
