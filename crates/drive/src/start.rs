@@ -48,6 +48,7 @@ impl Volume {
         }
         // Before the journal is begun, which carries the identity of the volume and its size.
         save(&around, &record).await?;
+        let was_gone = is_gone(&record, &journal).await;
         let opened = open_journal(&settings, &record, Arc::clone(&journal)).await;
         let (state, path) = match &opened {
             Ok(_) => (State::Absent, Path::Journal { gate: Arc::default(), under: None }),
@@ -98,6 +99,9 @@ impl Volume {
         if let Some((kind, text)) = news {
             volume.event(kind, text);
         }
+        if was_gone {
+            volume.event(EventKind::Warning, NEW_JOURNAL);
+        }
         Ok(volume)
     }
 
@@ -139,6 +143,17 @@ async fn first_look(settings: &VolumeSettings, around: &Surroundings) -> Result<
             .hint("a volume's first medium tells its size; give it one with 'truncate -s 64M'")),
         _ => Ok(identity),
     }
+}
+
+/// Told where a journal was begun though the medium was away.
+const NEW_JOURNAL: &str = "there was no journal, and an empty one was begun: if anything was written while the medium was away, it is in the files that are gone";
+
+/// Whether there is no journal though the medium was taken away. That may be as it should be: somebody has moved a damaged one
+/// away, or nothing was flushed before a loss of power. But nobody should find it out by surprise.
+async fn is_gone(record: &VolumeRecord, storage: &Arc<dyn Storage>) -> bool {
+    let was_taken_away = record.medium.is_some() && !record.in_bay;
+    let storage = Arc::clone(storage);
+    was_taken_away && blocking(move || storage.list()).await.is_ok_and(|files| files.is_empty())
 }
 
 pub(crate) async fn open_journal(

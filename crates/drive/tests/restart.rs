@@ -289,3 +289,25 @@ fn the_first_flush_after_a_kill_covers_what_was_acknowledged_before() {
         assert_filled(&world.disk("disk-a").durable()[..512], 1, "it was flushed");
     });
 }
+
+#[test]
+fn a_journal_that_is_gone_is_told_where_the_medium_was_away() {
+    let world = World::one();
+    let process = Process::start(&world);
+    process.run(async |drive| {
+        until(&volume(&drive), State::Present).await;
+        drive.eject("a").await.unwrap();
+        write(&device(&drive), 0, 512, 1).await;
+        flush(&device(&drive)).await;
+    });
+    process.kill();
+    let process = Process::start(&world);
+    process.run(async |drive| assert!(!has_event(&drive, EventKind::Warning)));
+    process.kill();
+    for file in std::fs::read_dir(world.journal_directory("a")).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    let process = Process::start(&world);
+    let text = process.run(async |drive| until_event(&drive, EventKind::Warning).await);
+    assert!(text.contains("there was no journal"), "{text}");
+}
