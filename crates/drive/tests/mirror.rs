@@ -297,3 +297,27 @@ async fn a_scrub_finds_a_difference_and_repairs_it() {
     flush(&as_dyn(&mirror)).await;
     assert_filled(&pair.durable("b"), 8, "as the first copy");
 }
+
+/// A change of a granule that is being copied waits, or the copy would be taken for one that has it.
+#[tokio::test(start_paused = true)]
+async fn a_change_of_what_is_being_copied_is_on_both() {
+    let pair = Pair::new();
+    let (drive, mirror) = pair.start().await;
+    both_in_sync(&mirror).await;
+    let device = as_dyn(&mirror);
+    drive.pull("a").await.unwrap();
+    until_in_sync(&mirror, "a", false).await;
+    write(&device, 0, 4096, 1).await;
+    let held = pair.world.disk("disk-a").hold(Op::Change);
+    insert(&drive, "a").await;
+    held.until_stuck(1).await;
+    let changing = begin(&device, writing(0, 4096, 2));
+    let_others_run().await;
+    held.release();
+    changing.await.unwrap().unwrap();
+    both_in_sync(&mirror).await;
+    flush(&device).await;
+    for copy in ["a", "b"] {
+        assert_filled(&pair.durable(copy)[..4096], 2, copy);
+    }
+}
