@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{BoxFuture, Device, Result};
+use crate::{BoxFuture, Device, Error, ErrorKind, Result};
 
 /// A device that may be removed at any time.
 ///
@@ -25,6 +25,18 @@ pub trait Medium: Device {
 
     /// Reads from the medium what tells who it is.
     fn identify(&self) -> BoxFuture<'_, Result<Identity>>;
+
+    /// Makes the medium `size_bytes` long, with zeroes behind its earlier end; where it is that long already nothing happens. On
+    /// stable storage when it returns, and [`Device::info`] tells it. Only called while no request is under way; if it is dropped
+    /// it may happen all the same.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] where media of this kind do not grow, and where it is longer already.
+    fn grow(&self, size_bytes: u64) -> BoxFuture<'_, Result<()>> {
+        let refusal =
+            format!("it is no regular file, so its size is not hotbay's to change to {size_bytes}");
+        Box::pin(std::future::ready(Err(Error::new(ErrorKind::Unsupported, refusal))))
+    }
 }
 
 /// What tells who a medium is, from the strongest sign to the weakest. Plain data, kept while it is away.

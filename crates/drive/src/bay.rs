@@ -15,7 +15,15 @@ pub enum WhenOccupied {
 
 /// The bays of a drive, each empty or held for a volume.
 #[derive(Clone, Debug)]
-pub(crate) struct Bays(Arc<Mutex<Vec<Option<Occupant>>>>);
+pub(crate) struct Bays(Arc<Mutex<Slots>>);
+
+#[derive(Debug)]
+struct Slots {
+    /// How many media may be in.
+    count: usize,
+    /// By number. Longer than `count` where there were more and some of these are still occupied.
+    occupants: Vec<Option<Occupant>>,
+}
 
 #[derive(Clone, Debug)]
 struct Occupant {
@@ -23,28 +31,53 @@ struct Occupant {
     since: u64,
 }
 
+impl Slots {
+    fn occupied(&self) -> impl Iterator<Item = &Occupant> {
+        self.occupants.iter().flatten()
+    }
+
+    fn settle_count(&mut self) {
+        self.occupants.resize(self.occupants.len().max(self.count), None);
+        while self.occupants.len() > self.count
+            && self.occupants.last().is_some_and(Option::is_none)
+        {
+            self.occupants.pop();
+        }
+    }
+}
+
 impl Bays {
     pub(crate) fn new(count: usize) -> Self {
-        Self(Arc::new(Mutex::new(vec![None; count])))
+        Self(Arc::new(Mutex::new(Slots { count, occupants: vec![None; count] })))
     }
 
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
-        self.0.lock().len()
+        self.0.lock().count
+    }
+
+    /// Makes it so many. Media that are in stay in; where these are more, none is let in until enough have gone.
+    pub(crate) fn set_count(&self, count: usize) {
+        let mut bays = self.0.lock();
+        bays.count = count;
+        bays.settle_count();
     }
 
     /// Takes a free bay for a volume, or `None` where all are occupied.
     pub(crate) fn take(&self, volume: &str) -> Option<BayPlace> {
         let mut bays = self.0.lock();
-        let since = bays.iter().flatten().map(|o| o.since).max().unwrap_or(0) + 1;
-        let number = bays.iter().position(Option::is_none)?;
-        bays[number] = Some(Occupant { volume: volume.to_owned(), since });
+        if bays.occupied().count() >= bays.count {
+            return None;
+        }
+        let since = bays.occupied().map(|o| o.since).max().unwrap_or(0) + 1;
+        let number = bays.occupants.iter().position(Option::is_none)?;
+        bays.occupants[number] = Some(Occupant { volume: volume.to_owned(), since });
         Some(BayPlace { bays: self.clone(), number })
     }
 
     /// The volumes that hold bays, the one that has been in longest first.
     pub(crate) fn occupants(&self) -> Vec<String> {
-        let mut occupants: Vec<Occupant> = self.0.lock().iter().flatten().cloned().collect();
+        let mut occupants: Vec<Occupant> = self.0.lock().occupied().cloned().collect();
         occupants.sort_by_key(|occupant| occupant.since);
         occupants.into_iter().map(|occupant| occupant.volume).collect()
     }
@@ -66,7 +99,9 @@ impl BayPlace {
 
 impl Drop for BayPlace {
     fn drop(&mut self) {
-        self.bays.0.lock()[self.number] = None;
+        let mut bays = self.bays.0.lock();
+        bays.occupants[self.number] = None;
+        bays.settle_count();
     }
 }
 
@@ -86,5 +121,21 @@ mod tests {
         let third = bays.take("c").unwrap();
         assert_eq!((third.number(), bays.occupants()), (0, vec!["b".to_owned(), "c".to_owned()]));
         drop(second);
+    }
+
+    #[test]
+    fn fewer_bays_let_nobody_in_until_enough_have_gone() {
+        let bays = Bays::new(1);
+        let first = bays.take("a").unwrap();
+        bays.set_count(3);
+        let (second, third) = (bays.take("b").unwrap(), bays.take("c").unwrap());
+        bays.set_count(1);
+        assert_eq!((bays.count(), bays.occupants().len()), (1, 3));
+        drop(first);
+        assert!(bays.take("a").is_none(), "two are in, and there is one bay");
+        drop(second);
+        assert!(bays.take("a").is_none());
+        drop(third);
+        assert_eq!(bays.take("a").unwrap().number(), 0);
     }
 }

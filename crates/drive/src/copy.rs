@@ -147,7 +147,7 @@ impl Copier {
                 Err(driven) => driven.await,
             }
         };
-        let deadline = self.volume.settings.io_deadline;
+        let deadline = self.volume.settings().io_deadline;
         let answer = timeout(deadline, told).await.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::TimedOut, Hung { doing, deadline }.to_string()))
         });

@@ -5,19 +5,18 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::bay::{BayPlace, Bays, WhenOccupied};
 use crate::event::{EventKind, EventLog};
 use crate::failure::Refusal;
 use crate::insertion::Recognition;
+use crate::members::Members;
 use crate::record::Records;
 use crate::source::MediumSource;
 use crate::start::VolumeSetup;
 use crate::state::State;
 use crate::status::DriveStatus;
 use crate::volume::{Surroundings, Volume};
-use crate::watch::watch;
 
 /// What a drive is made from, besides its volumes.
 #[derive(Clone)]
@@ -42,14 +41,19 @@ impl std::fmt::Debug for DriveSettings {
 }
 
 /// A drive and its volumes. Its tasks run on the runtime that [`Drive::start`] was called on.
-#[derive(Debug)]
 pub struct Drive {
     name: String,
-    volumes: Vec<Arc<Volume>>,
-    bays: Bays,
-    events: EventLog,
-    looks: watch::Sender<()>,
-    watches: parking_lot::Mutex<JoinSet<()>>,
+    pub(crate) around: Surroundings,
+    pub(crate) members: Members,
+}
+
+impl std::fmt::Debug for Drive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Drive")
+            .field("name", &self.name)
+            .field("members", &self.members)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Drive {
@@ -59,14 +63,12 @@ impl Drive {
     /// Where a volume's size cannot be found out, or its record not be written. A damaged journal is no error: its
     /// volume is `failed`, the others serve.
     pub async fn start(settings: DriveSettings, setups: Vec<VolumeSetup>) -> Result<Self, Refusal> {
-        let (bays, events) = (Bays::new(settings.bays), EventLog::default());
-        let looks = watch::Sender::new(());
         let around = Surroundings {
             source: settings.source,
             records: settings.records,
-            bays: bays.clone(),
-            events: events.clone(),
-            looks: looks.clone(),
+            bays: Bays::new(settings.bays),
+            events: EventLog::default(),
+            looks: watch::Sender::new(()),
             runtime: Handle::current(),
         };
         // Those that had their medium in come first: a restart is not a removal, also where bays are few.
@@ -77,13 +79,13 @@ impl Drive {
         for setup in setups {
             volumes.push(Volume::start(setup, around.clone()).await?);
         }
-        let mut watches = JoinSet::new();
+        let members = Members::of(&volumes);
         for (_, place) in order {
             let volume: &Arc<Volume> = &volumes[place];
             volume.resume().await;
-            watches.spawn(watch(Arc::clone(volume)));
+            members.watch(volume);
         }
-        Ok(Self { name: settings.name, volumes, bays, events, looks, watches: watches.into() })
+        Ok(Self { name: settings.name, around, members })
     }
 
     /// Its name.
@@ -92,19 +94,20 @@ impl Drive {
         &self.name
     }
 
-    /// Its volumes, in their configured order.
+    /// Its volumes as they are now: in their configured order, then those that were added.
     #[must_use]
-    pub fn volumes(&self) -> &[Arc<Volume>] {
-        &self.volumes
+    pub fn volumes(&self) -> Vec<Arc<Volume>> {
+        self.members.all()
     }
 
     /// The volume of that name.
     ///
     /// # Errors
     /// Where there is none.
-    pub fn volume(&self, name: &str) -> Result<&Arc<Volume>, Refusal> {
-        self.volumes.iter().find(|volume| volume.name() == name).ok_or_else(|| {
-            let names: Vec<&str> = self.volumes.iter().map(|volume| volume.name()).collect();
+    pub fn volume(&self, name: &str) -> Result<Arc<Volume>, Refusal> {
+        let volumes = self.volumes();
+        volumes.iter().find(|volume| volume.name() == name).cloned().ok_or_else(|| {
+            let names: Vec<&str> = volumes.iter().map(|volume| volume.name()).collect();
             Refusal::new(format!("there is no volume {name}"))
                 .hint(format!("the volumes are: {}", names.join(", ")))
         })
@@ -113,7 +116,7 @@ impl Drive {
     /// What has happened and happens.
     #[must_use]
     pub fn events(&self) -> &EventLog {
-        &self.events
+        &self.around.events
     }
 
     /// How it is doing.
@@ -121,8 +124,8 @@ impl Drive {
     pub fn status(&self) -> DriveStatus {
         DriveStatus {
             name: self.name.clone(),
-            bays: self.bays.count(),
-            volumes: self.volumes.iter().map(|volume| volume.status()).collect(),
+            bays: self.around.bays.count(),
+            volumes: self.volumes().iter().map(|volume| volume.status()).collect(),
         }
     }
 
@@ -140,9 +143,9 @@ impl Drive {
         let volume = self.volume(volume)?;
         volume.next_state(crate::Trigger::Insert)?;
         let mut states = volume.states();
-        let place = self.place_for(volume, when_occupied).await?;
+        let place = self.place_for(&volume, when_occupied).await?;
         volume.insert(medium, place, Recognition::TheSame).await?;
-        finished(volume, &mut states, State::Replaying).await
+        finished(&volume, &mut states, State::Replaying).await
     }
 
     /// Lets a volume's medium go; when it returns the medium may be taken away.
@@ -176,17 +179,30 @@ impl Drive {
     pub async fn exchange(&self, volume: &str, medium: &str) -> Result<(), Refusal> {
         let volume = self.volume(volume)?;
         let place = match volume.state() {
-            State::Absent => Some(self.place_for(volume, WhenOccupied::Refuse).await?),
+            State::Absent => Some(self.place_for(&volume, WhenOccupied::Refuse).await?),
             _ => None,
         };
         volume.exchange(medium, place).await
+    }
+
+    /// Makes a volume and its medium larger, with zeroes behind what was there. Sessions that are open keep its earlier size.
+    ///
+    /// # Errors
+    /// Where the volume is not present or larger already, or its medium cannot grow; then all is as it was.
+    pub async fn grow(&self, volume: &str, size_bytes: u64) -> Result<(), Refusal> {
+        self.volume(volume)?.grow(size_bytes).await
+    }
+
+    /// Makes it so many bays. Media that are in stay in; where these are more, none is put in until enough have gone.
+    pub fn set_bays(&self, count: usize) {
+        self.around.bays.set_count(count);
     }
 
     /// Looks at all media at once, whether they are still there or there again, instead of at the next of the regular
     /// looks: for whoever hears that something was plugged in or pulled out. Returns before they have looked. However often
     /// it is called, they look a bounded number of times.
     pub fn look_now(&self) {
-        self.looks.send_replace(());
+        self.around.looks.send_replace(());
     }
 
     /// Stops: no medium is put back any more, and everything acknowledged is made durable.
@@ -195,17 +211,18 @@ impl Drive {
     /// The first volume's that could not be made durable; all of them are stopped.
     pub async fn stop(&self) -> Result<(), Refusal> {
         // At the same time, so that those whose disks hang keep the others from nothing.
-        let stopped = join_all(self.volumes.iter().map(|volume| volume.stop())).await;
+        let volumes = self.volumes();
+        let stopped = join_all(volumes.iter().map(|volume| volume.stop())).await;
         // Until now, because they see to it that a disk that hangs is not waited for too long.
-        self.watches.lock().abort_all();
+        self.members.stop_watching();
         stopped.into_iter().collect()
     }
 
     async fn place_for(&self, volume: &Volume, when: WhenOccupied) -> Result<BayPlace, Refusal> {
-        if let Some(place) = self.bays.take(volume.name()) {
+        if let Some(place) = self.around.bays.take(volume.name()) {
             return Ok(place);
         }
-        let occupants = self.bays.occupants();
+        let occupants = self.around.bays.occupants();
         if occupants.iter().any(|occupant| occupant == volume.name()) {
             let name = volume.name();
             return Err(Refusal::new(format!(
@@ -217,7 +234,7 @@ impl Drive {
             && let Some(oldest) = occupants.first()
         {
             self.eject(oldest).await?;
-            if let Some(place) = self.bays.take(volume.name()) {
+            if let Some(place) = self.around.bays.take(volume.name()) {
                 return Ok(place);
             }
         }

@@ -48,13 +48,19 @@ pub enum EventKind {
     FellBehind,
     /// A copy of a mirror has everything again.
     CaughtUp,
+    /// The volume is one of the drive from now on.
+    Added,
+    /// The volume is none of the drive any more.
+    Removed,
+    /// The volume is larger.
+    Grown,
     /// Something an operator should know that changes no state.
     Warning,
 }
 
 impl EventKind {
     /// Every kind, for tables and counters.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Inserted,
         Self::Present,
         Self::Ejected,
@@ -72,6 +78,9 @@ impl EventKind {
         Self::Failed,
         Self::FellBehind,
         Self::CaughtUp,
+        Self::Added,
+        Self::Removed,
+        Self::Grown,
         Self::Warning,
     ];
 
@@ -96,6 +105,9 @@ impl EventKind {
             Self::Failed => "failed",
             Self::FellBehind => "fell-behind",
             Self::CaughtUp => "caught-up",
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Grown => "grown",
             Self::Warning => "warning",
         }
     }
@@ -175,6 +187,11 @@ impl EventLog {
     #[must_use]
     pub fn count(&self, volume: &str, kind: EventKind) -> u64 {
         self.0.counts.lock().get(&(volume.to_owned(), kind.name())).copied().unwrap_or_default()
+    }
+
+    /// Forgets how often anything has happened to a volume that is no more. Its events are remembered.
+    pub(crate) fn forget_counts(&self, volume: &str) {
+        self.0.counts.lock().retain(|(name, _), _| name != volume);
     }
 
     /// The events after `sequence` that are remembered, oldest first.

@@ -6,18 +6,12 @@
 
 use std::sync::Arc;
 
-use hotbay_block::{Identity, Medium, with_sources};
-use hotbay_journal::Storage;
-use tokio::time::timeout;
+use hotbay_block::{Identity, Medium};
 
-use crate::attachment::Attachment;
 use crate::bay::BayPlace;
 use crate::event::EventKind;
 use crate::failure::Refusal;
-use crate::journal_log::JournalLog;
-use crate::record::VolumeRecord;
 use crate::route::{Path, Route};
-use crate::start::open_journal;
 use crate::state::{State, Trigger};
 use crate::volume::{Reach, Stay, Volume};
 
@@ -38,6 +32,7 @@ impl Volume {
         let old = self.current_attachment();
         let (target, identity) = self.open_other(&mut stay, medium).await?;
         self.come_to_rest(&mut stay, old.as_ref()).await?;
+        self.must_have_empty_journal()?;
         let size_bytes = identity.size_bytes;
         let content = self.route.load().content + 1;
         let taken_over = self.take_over(&mut stay, target.name(), identity, content).await;
@@ -80,31 +75,9 @@ impl Volume {
         Ok((target, identity))
     }
 
-    /// Lets nobody in, waits for those who are, and makes sure that nothing of the earlier content is left that only
-    /// the journal or a cache has.
-    async fn come_to_rest(
-        &self,
-        stay: &mut Stay,
-        old: Option<&Arc<Attachment>>,
-    ) -> Result<(), Refusal> {
-        if let Some(old) = old {
-            self.drain(old).await?;
-            if let Err(error) = self.settle(old).await {
-                let message = format!("{} could not be synced: {error}", old.medium.name());
-                self.lost(stay, Arc::clone(old), &error).await;
-                return Err(Refusal::new(message)
-                    .hint("it counts as lost; what it may not have is kept in the journal"));
-            }
-        }
-        if let Path::Journal { gate, .. } = &self.route.load_full().path {
-            gate.close();
-            let wait = self.settings.pause_max();
-            if timeout(wait, gate.drained()).await.is_err() {
-                self.go_on_as_before();
-                return Err(Refusal::new(format!("the journal is still at work after {wait:?}"))
-                    .hint("try again when its disk answers"));
-            }
-        }
+    /// Refuses where something of the earlier content is left that only the journal has. For a volume at rest, which
+    /// goes on as before then.
+    fn must_have_empty_journal(&self) -> Result<(), Refusal> {
         if self.log().is_empty() {
             return Ok(());
         }
@@ -116,19 +89,7 @@ impl Volume {
         .hint(format!("bring them to their medium first: hotbay insert {name}")))
     }
 
-    /// Opens the gates again; those who met them closed are sent the same way once more.
-    fn go_on_as_before(&self) {
-        let route = self.route.load_full();
-        match &route.path {
-            Path::Medium(attachment) => attachment.reopen(),
-            Path::Journal { gate, .. } => gate.open(),
-            Path::Closed => {}
-        }
-        self.set_route(route.state, route.path.clone());
-    }
-
-    /// Makes the new medium the volume's own on stable storage, with an empty journal of its size. The journal is removed
-    /// before the record names another size and begun after it, so that a crash never leaves two that differ.
+    /// Makes the new medium the volume's own on stable storage, with an empty journal of its size.
     async fn take_over(
         &self,
         stay: &mut Stay,
@@ -136,69 +97,15 @@ impl Volume {
         identity: Identity,
         content: u64,
     ) -> Result<(), Refusal> {
-        let before = self.record.lock().await.clone();
-        let size_bytes = identity.size_bytes;
-        let resized = before.size_bytes != size_bytes;
-        if resized {
-            let storage = Arc::clone(&self.journal_storage);
-            let log = self.log();
-            let removing = "a removal of the empty journal";
-            let removed = log.beside(removing, move || remove_empty_journal(storage.as_ref()));
-            let removed = removed.await.map_err(|why| why.to_string());
-            if let Err(error) = removed.and_then(|done| done.map_err(|error| error.to_string())) {
-                self.take_back(stay, before).await;
-                return Err(Refusal::new(format!("cannot begin a new journal: {error}")));
-            }
-        }
-        let recorded = self.update_record(|record| {
+        self.renew_record(stay, |record| {
             record.medium = Some(medium.to_owned());
             record.in_bay = true;
             record.content = content;
-            record.size_bytes = size_bytes;
+            record.size_bytes = identity.size_bytes;
+            record.grows_to = None;
             record.identity = Some(identity);
             record.identity_unsettled = false;
-        });
-        let begun = match recorded.await {
-            Ok(()) if resized => self.begin_journal().await,
-            other => other,
-        };
-        if begun.is_err() && resized {
-            self.take_back(stay, before).await;
-        }
-        begun
+        })
+        .await
     }
-
-    /// Opens the journal that the record asks for, in place of the one that was removed.
-    async fn begin_journal(&self) -> Result<(), Refusal> {
-        let record = self.record.lock().await.clone();
-        let storage = Arc::clone(&self.journal_storage);
-        let wait = self.settings.io_deadline;
-        let opening = open_journal(&self.settings, &record, storage);
-        let opened = timeout(wait, opening).await.map_err(|_| {
-            Refusal::new(format!("a new journal could not be begun within {wait:?}"))
-        })?;
-        let (journal, _) = opened.map_err(|error| Refusal::new(with_sources(&error)))?;
-        self.log.store(Some(Arc::new(JournalLog::new(journal))));
-        Ok(())
-    }
-
-    /// Goes back to the earlier record and an empty journal of the earlier size. Where that fails the volume does: it
-    /// would write to a journal that nobody will find again.
-    async fn take_back(&self, stay: &mut Stay, before: VolumeRecord) {
-        let recorded = self.update_record(|record| *record = before).await;
-        let begun = match recorded {
-            Ok(()) => self.begin_journal().await,
-            Err(refusal) => Err(refusal),
-        };
-        if let Err(refusal) = begun {
-            self.fail_now(stay, refusal.message());
-        }
-    }
-}
-
-fn remove_empty_journal(storage: &dyn Storage) -> std::io::Result<()> {
-    for segment in storage.list()? {
-        storage.remove(&segment)?;
-    }
-    storage.sync_directory()
 }

@@ -4,6 +4,7 @@
 //! the handle fails: what a client has in its cache of the earlier content must not land in the new one.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Waker};
 
 use hotbay_block::{
@@ -52,7 +53,14 @@ impl Volume {
             read_only: false,
             rotational: false,
         };
+        self.handles.fetch_add(1, SeqCst);
         Arc::new(Handle { volume: Arc::clone(self), content: route.content, info })
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.volume.handles.fetch_sub(1, SeqCst);
     }
 }
 

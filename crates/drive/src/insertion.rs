@@ -56,7 +56,12 @@ impl Volume {
             None => self.usual_medium().await,
         };
         let opened = self.open_medium(&mut stay, &name).await?;
-        let identity = self.examine(&mut stay, &opened, INSERT_THE_OWN).await?;
+        let grows_to = self.record.lock().await.grows_to;
+        let half_grown = grows_to == Some(opened.info().size_bytes);
+        if !half_grown {
+            self.must_have_the_size(&opened, INSERT_THE_OWN)?;
+        }
+        let identity = self.identify(&mut stay, &opened).await?;
         let content = match recognition {
             Recognition::TheSame => {
                 self.must_be_the_same(&name, &identity).await?;
@@ -72,10 +77,14 @@ impl Volume {
             record.medium = Some(opened.name().to_owned());
             record.in_bay = true;
             record.content = content;
+            record.grows_to = grows_to.filter(|_| half_grown);
             record.identity = Some(identity);
             record.identity_unsettled = unsettled;
         })
         .await?;
+        if half_grown {
+            self.tell_half_grown(opened.info().size_bytes);
+        }
         let attachment = self.attach(&mut stay, opened, place);
         let under = Under::fresh(Arc::clone(&attachment));
         let path = self.journal_path(Some(under.clone()));
@@ -91,7 +100,7 @@ impl Volume {
     /// The medium that the volume was on last, else the configured one.
     pub(crate) async fn usual_medium(&self) -> String {
         let record = self.record.lock().await;
-        record.medium.clone().unwrap_or_else(|| self.settings.medium.clone())
+        record.medium.clone().unwrap_or_else(|| self.settings().medium.clone())
     }
 
     /// The number of the content that a medium brings which is taken as it is.
@@ -112,8 +121,8 @@ impl Volume {
     ) -> Arc<Attachment> {
         stay.attachments += 1;
         self.notes.lock().medium = Some(medium.name().to_owned());
-        let limit = self.settings.retained_bound_bytes();
-        Arc::new(Attachment::new(stay.attachments, medium, place, limit, self.settings.retention))
+        let limit = self.settings().retained_bound_bytes();
+        Arc::new(Attachment::new(stay.attachments, medium, place, limit, self.settings().retention))
     }
 
     /// Opens a medium, once nothing of an earlier attachment can reach one any more: an I/O that still hangs there
@@ -205,7 +214,7 @@ impl Volume {
         });
         let waited = tokio::select! {
             biased;
-            done = timeout(self.settings.io_deadline, told) => done,
+            done = timeout(self.settings().io_deadline, told) => done,
             () = self.stopped() => return Err(being_stopped()),
         };
         match waited {
@@ -219,33 +228,36 @@ impl Volume {
     }
 
     fn no_answer(&self, medium: &str, what: Doing) -> Refusal {
-        let wait = self.settings.io_deadline;
+        let wait = self.settings().io_deadline;
         let why = format!("{medium} has not answered {what} for {wait:?}");
         self.event(EventKind::Refused, why.clone());
         Refusal::new(why).hint("nothing was written to it; try again when it answers")
     }
 
-    /// Looks who a medium is, and whether it has the volume's size; `hint` says what to do where it has not.
-    pub(crate) async fn examine(
+    /// Looks whether a medium has the volume's size; `hint` says what to do where it has not.
+    pub(crate) fn must_have_the_size(
         &self,
-        stay: &mut Stay,
         medium: &Arc<dyn Medium>,
         hint: &str,
-    ) -> Result<Identity, Refusal> {
+    ) -> Result<(), Refusal> {
         let (have, want) = (medium.info().size_bytes, self.route.load().size_bytes);
-        if have != want {
-            let (name, volume) = (medium.name(), self.name());
-            let why = format!("{name} has {have} bytes, volume {volume} has {want}");
-            self.event(EventKind::Refused, why.clone());
-            return Err(Refusal::new(why).hint(format!("nothing was written to it; {hint}")));
+        if have == want {
+            return Ok(());
         }
-        self.identify(stay, medium).await
+        let (name, volume) = (medium.name(), self.name());
+        let why = format!("{name} has {have} bytes, volume {volume} has {want}");
+        self.event(EventKind::Refused, why.clone());
+        Err(Refusal::new(why).hint(format!("nothing was written to it; {hint}")))
     }
 
     async fn must_be_the_same(&self, name: &str, found: &Identity) -> Result<(), Refusal> {
         let record = self.record.lock().await;
         let Some(identity) = &record.identity else { return Ok(()) };
-        let known = Known { identity, unsettled: record.identity_unsettled };
+        let mut identity = identity.clone();
+        if record.grows_to == Some(found.size_bytes) {
+            identity.size_bytes = found.size_bytes;
+        }
+        let known = Known { identity: &identity, unsettled: record.identity_unsettled };
         recognise(known, found).map_err(|why| {
             let volume = self.name();
             let why = format!("{name} is not the medium of volume {volume}: {why}");

@@ -93,7 +93,7 @@ impl Drive {
     /// is exchanged.
     #[must_use]
     pub fn joined_content(&self, joining: Joining) -> ([u8; 16], u64) {
-        let contents = self.volumes().iter().map(|volume| volume.content());
+        let contents = self.volumes().into_iter().map(|volume| volume.content());
         let (ids, numbers): (Vec<[u8; 16]>, Vec<u64>) = contents.unzip();
         let name = [joining.tag(), &ids.concat()].concat();
         // Numbers of contents only grow, so that no two combinations of one disk have the same sum.

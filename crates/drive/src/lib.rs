@@ -10,7 +10,8 @@
 //! * a request on its way: `handle` → `on_medium` or `on_journal`;
 //! * what is kept until the medium's next successful sync: `retained`, `attachment`; on its way to the journal: `backlog`;
 //! * volumes as one disk: `layout`; volumes as copies of each other: `mirror`;
-//! * a medium going: `removal`; coming: `insertion`, `replay`; exchanged: `swap`, `copy`.
+//! * a medium going: `removal`; coming: `insertion`, `replay`; exchanged: `swap`, `copy`;
+//! * a volume coming or going: `members`, `retire`; growing: `grow`.
 
 mod attachment;
 mod backlog;
@@ -26,11 +27,13 @@ mod exchange;
 mod failure;
 mod gate;
 mod group;
+mod grow;
 mod handle;
 mod insertion;
 mod journal_log;
 mod layout;
 mod map;
+mod members;
 mod mirror;
 mod on_journal;
 mod on_medium;
@@ -39,7 +42,9 @@ mod recognise;
 mod record;
 mod removal;
 mod replay;
+mod rest;
 mod retained;
+mod retire;
 mod route;
 mod settings;
 mod source;
@@ -62,6 +67,7 @@ pub use failure::Refusal;
 pub use layout::Joining;
 pub use mirror::{CopyRecord, CopyStatus, Differences, Mirror, MirrorRecord, MirrorRecords, Scrub};
 pub use record::{Records, VolumeRecord};
+pub use retire::{Leavings, WhenHeld, WhenOpen};
 pub use settings::{AbsentReads, AutoInsert, JournalFull, Retention, VolumeSettings};
 pub use source::MediumSource;
 pub use start::VolumeSetup;

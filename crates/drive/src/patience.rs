@@ -42,11 +42,11 @@ impl<'a> Patience<'a> {
     }
 
     fn deadline(&mut self) -> Instant {
-        *self.deadline.get_or_insert_with(|| Instant::now() + self.volume.settings.absent_wait)
+        *self.deadline.get_or_insert_with(|| Instant::now() + self.volume.settings().absent_wait)
     }
 
     fn ran_out(&self, what: &str) -> Error {
-        let (name, waited) = (self.volume.name(), self.volume.settings.absent_wait);
+        let (name, waited) = (self.volume.name(), self.volume.settings().absent_wait);
         Error::new(ErrorKind::TimedOut, format!("volume {name}: waited {waited:?} for {what}"))
     }
 
@@ -61,7 +61,7 @@ impl<'a> Patience<'a> {
     /// Waits until a medium may be in, where the volume's policy is to wait.
     pub(crate) async fn until_medium_is_in(&mut self, seen: &Arc<Route>) -> Result<()> {
         let name = self.volume.name();
-        if self.volume.settings.absent_reads == AbsentReads::Error {
+        if self.volume.settings().absent_reads == AbsentReads::Error {
             return Err(Error::new(
                 ErrorKind::TimedOut,
                 format!("please insert volume {name}: its medium is away"),
@@ -75,7 +75,7 @@ impl<'a> Patience<'a> {
         }
         let moved = self.volume.routed_elsewhere(seen);
         timeout_at(deadline, moved).await.map_err(|_| {
-            let waited = self.volume.settings.absent_wait;
+            let waited = self.volume.settings().absent_wait;
             let text = format!("please insert volume {name}: waited {waited:?} for its medium");
             Error::new(ErrorKind::TimedOut, text)
         })
@@ -109,7 +109,7 @@ impl<'a> Patience<'a> {
             self.volume.reclaim_soon();
         } else {
             self.volume.journal_is_full(why);
-            if self.volume.settings.journal_full == JournalFull::Error {
+            if self.volume.settings().journal_full == JournalFull::Error {
                 return Err(Error::new(ErrorKind::NoSpace, why));
             }
         }

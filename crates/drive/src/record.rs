@@ -13,6 +13,8 @@ pub struct VolumeRecord {
     pub content: u64,
     /// Its size in bytes; 0 while it is not known, because no medium was ever seen.
     pub size_bytes: u64,
+    /// The size to which its medium is being grown: it may have that already.
+    pub grows_to: Option<u64>,
     /// The medium it was on last, as its user names it.
     pub medium: Option<String>,
     /// Whether a medium is in a bay. A restart puts it back; where this is false the volume stays absent.
@@ -32,6 +34,7 @@ impl VolumeRecord {
             id,
             content: 0,
             size_bytes: 0,
+            grows_to: None,
             medium: None,
             in_bay: false,
             identity: None,

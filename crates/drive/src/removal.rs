@@ -127,7 +127,7 @@ impl Volume {
     }
 
     /// Syncs the medium while clients go on, so that there is little to sync once they have to wait.
-    async fn sync_beforehand(self: &Arc<Self>) {
+    pub(crate) async fn sync_beforehand(self: &Arc<Self>) {
         if let Some(attachment) = self.current_attachment()
             && let Some(_visit) = attachment.visit()
         {
@@ -143,7 +143,7 @@ impl Volume {
     /// Closes the gate and waits until nobody is at the medium. Where that takes too long it is open again.
     pub(crate) async fn drain(&self, attachment: &Attachment) -> Result<(), Refusal> {
         attachment.gate.close();
-        let wait = self.settings.pause_max();
+        let wait = self.settings().pause_max();
         let drained = async {
             tokio::select! {
                 biased;
@@ -178,7 +178,7 @@ impl Volume {
             return Err(Error::new(ErrorKind::Gone, "it was lost meanwhile"));
         }
         let mark = attachment.mark();
-        let wait = self.settings.pause_max();
+        let wait = self.settings().pause_max();
         let synced = attachment.execute_until(Request::Flush, sleep(wait)).await;
         synced.unwrap_or_else(|| {
             Err(Error::new(ErrorKind::Gone, format!("its sync takes more than {wait:?}")))
@@ -229,7 +229,7 @@ impl Volume {
     async fn spill(&self, log: &JournalLog) -> Result<(), String> {
         let mut told = false;
         loop {
-            match log.append_backlog(self.settings.spill_batch_bytes).await {
+            match log.append_backlog(self.settings().spill_batch_bytes).await {
                 Ok(true) => {}
                 Ok(false) => {
                     log.room.notify_waiters();

@@ -197,7 +197,7 @@ impl Replay<'_> {
     ///
     /// `stay` is not held meanwhile: a medium that hangs must not keep anybody from pulling it.
     async fn switch(&self) -> Result<Switched, Interrupted> {
-        let deadline = Instant::now() + self.volume.settings.pause_max();
+        let deadline = Instant::now() + self.volume.settings().pause_max();
         let gate = self.close_the_way().await?;
         tokio::select! {
             biased;

@@ -77,7 +77,8 @@ impl Volume {
             }
         };
         let volume = Arc::new(Self {
-            settings,
+            name: settings.name.clone(),
+            settings: ArcSwap::from_pointee(settings),
             id,
             around,
             log: ArcSwapOption::new(log),
@@ -92,6 +93,7 @@ impl Volume {
             watermark_told: false.into(),
             full_told: false.into(),
             stopping: watch::Sender::new(false),
+            handles: 0.into(),
             waiting: 0.into(),
             waiting_for_medium: 0.into(),
             notes: parking_lot::Mutex::new(notes),

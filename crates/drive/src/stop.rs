@@ -52,7 +52,7 @@ impl Volume {
         };
         if let Err(error) = settled {
             self.lost(stay, attachment, &error).await;
-            if self.settings.auto_insert == AutoInsert::WhenItReturns {
+            if self.settings().auto_insert == AutoInsert::WhenItReturns {
                 // It would come back by itself, so a restart tries it.
                 self.update_record_or_warn(|record| record.in_bay = true).await;
             }

@@ -39,7 +39,8 @@ impl Volume {
         let mut stay = self.stay.lock().await;
         self.next_state(Trigger::Copy)?;
         let target = self.open_beside(&mut stay, medium).await?;
-        self.examine(&mut stay, &target, "a swap needs a medium of the volume's size").await?;
+        self.must_have_the_size(&target, "a swap needs a medium of the volume's size")?;
+        self.identify(&mut stay, &target).await?;
         let Some(source) = self.current_attachment() else {
             return Err(Refusal::new("no medium is in"));
         };
@@ -89,6 +90,7 @@ impl Copier {
         let name = self.target.name().to_owned();
         let recorded = self.volume.update_record(|record| {
             record.medium = Some(name.clone());
+            record.grows_to = None;
             record.identity = Some(identity);
             record.identity_unsettled = false;
         });
@@ -121,7 +123,7 @@ impl Copier {
             synced?;
             identity.map_err(CopyError::Target)
         };
-        let wait = self.volume.settings.pause_max();
+        let wait = self.volume.settings().pause_max();
         timeout(wait, complete).await.unwrap_or_else(|_| {
             let why = format!("the rest of the copy takes more than {wait:?}");
             Err(CopyError::Target(Error::new(ErrorKind::TimedOut, why)))

@@ -43,7 +43,8 @@ pub(crate) struct Surroundings {
 
 /// A logical disk that lives on while its medium is away.
 pub struct Volume {
-    pub(crate) settings: VolumeSettings,
+    pub(crate) name: String,
+    pub(crate) settings: ArcSwap<VolumeSettings>,
     /// As in the record.
     pub(crate) id: [u8; 16],
     pub(crate) around: Surroundings,
@@ -67,6 +68,8 @@ pub struct Volume {
     pub(crate) full_told: AtomicBool,
     /// Whether it is being stopped, so that nothing is put in any more.
     pub(crate) stopping: watch::Sender<bool>,
+    /// How many have it open.
+    pub(crate) handles: AtomicU64,
     pub(crate) waiting: AtomicU64,
     pub(crate) waiting_for_medium: AtomicU64,
     pub(crate) notes: Mutex<Notes>,
@@ -163,9 +166,8 @@ pub(crate) enum MayReturn {
 
 impl std::fmt::Debug for Volume {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = &self.settings.name;
         f.debug_struct("Volume")
-            .field("name", name)
+            .field("name", &self.name)
             .field("state", &self.state())
             .finish_non_exhaustive()
     }
@@ -175,7 +177,7 @@ impl Volume {
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.settings.name
+        &self.name
     }
 
     /// Its own identity, chosen at random once, and the number of the content that it holds now. Together they are
@@ -197,6 +199,11 @@ impl Volume {
         self.states.subscribe()
     }
 
+    /// What the operator has chosen for it, as it is now.
+    pub(crate) fn settings(&self) -> Arc<VolumeSettings> {
+        self.settings.load_full()
+    }
+
     /// How it is doing.
     #[must_use]
     pub fn status(&self) -> VolumeStatus {
@@ -215,7 +222,7 @@ impl Volume {
         });
         let notes = self.notes.lock();
         VolumeStatus {
-            name: self.settings.name.clone(),
+            name: self.name.clone(),
             state: route.state,
             medium: notes.medium.clone(),
             bay: attachment.and_then(|attachment| attachment.bay_number()),

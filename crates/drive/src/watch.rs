@@ -143,7 +143,7 @@ impl Volume {
 
     /// Takes I/O that has not been answered in time for a loss of the medium, or for a failure of the journal.
     fn look_for_hung_io(self: &Arc<Self>) {
-        let deadline = self.settings.io_deadline;
+        let deadline = self.settings().io_deadline;
         if let Some(attachment) = self.current_attachment()
             && let Some(hung) = attachment.under_way.hung(deadline)
         {
@@ -173,7 +173,7 @@ async fn look_at_medium(volume: Arc<Volume>, attachment: Arc<Attachment>, prompt
 }
 
 async fn look_for_medium(volume: Arc<Volume>) {
-    if volume.settings.auto_insert == AutoInsert::Never {
+    if volume.settings().auto_insert == AutoInsert::Never {
         return;
     }
     let name = volume.usual_medium().await;

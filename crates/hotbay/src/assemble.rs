@@ -27,23 +27,26 @@ const STOP_DEADLINE: std::time::Duration = std::time::Duration::from_secs(3);
 /// Where the state directory is unreadable, or a volume cannot be started.
 pub(crate) async fn drive(
     config: &Config,
-    state: StateDirectory,
+    state: &Arc<StateDirectory>,
     shelf: &Arc<Shelf>,
 ) -> Result<Arc<Drive>, Failure> {
-    let state = Arc::new(state);
-    let setups = config.volumes.iter().map(|volume| setup(volume, config, &state));
+    let setups = config.volumes.iter().map(|volume| setup(volume, config, state));
     let setups = setups.collect::<Result<Vec<_>, _>>()?;
-    tell_differences(config, &state, &setups);
+    tell_differences(config, state, &setups);
     let settings = DriveSettings {
         name: config.name.to_string(),
-        bays: usize::try_from(config.bays).unwrap_or(usize::MAX),
+        bays: config.bay_count(),
         source: Arc::new(MediaShelf(Arc::clone(shelf))),
-        records: state,
+        records: Arc::clone(state) as _,
     };
     Ok(Arc::new(Drive::start(settings, setups).await?))
 }
 
-fn setup(
+/// What a volume is started from. Its journal is locked from now on.
+///
+/// # Errors
+/// Where the state directory is unreadable.
+pub(crate) fn setup(
     volume: &VolumeConfig,
     config: &Config,
     state: &StateDirectory,
@@ -96,7 +99,7 @@ fn tell_differences(config: &Config, state: &StateDirectory, setups: &[VolumeSet
 }
 
 /// Whether both name one medium: the size at which a file is created is no part of its name.
-fn is_the_same(one: &str, other: &str) -> bool {
+pub(crate) fn is_the_same(one: &str, other: &str) -> bool {
     match (one.parse(), other.parse()) {
         (Ok(MediumSpec::File { path: one, .. }), Ok(MediumSpec::File { path: other, .. })) => {
             one == other
@@ -105,7 +108,8 @@ fn is_the_same(one: &str, other: &str) -> bool {
     }
 }
 
-fn settings(volume: &VolumeConfig) -> VolumeSettings {
+/// What was chosen for a volume.
+pub(crate) fn settings(volume: &VolumeConfig) -> VolumeSettings {
     VolumeSettings {
         absent_reads: match volume.absent_reads {
             config::AbsentReads::Wait => AbsentReads::Wait,

@@ -88,12 +88,12 @@ impl LayoutExports {
 
     fn open_volume(&self, name: &str) -> Option<OpenedExport> {
         let volume = match name {
-            "" => self.drive.volumes().first()?,
+            "" => self.drive.volumes().into_iter().next()?,
             name => self.drive.volume(name).ok()?,
         };
         let device = volume.open();
         // After the volume was opened: whoever opens an earlier content than is told is closed at once.
-        Some(described(volume.name(), about(volume), device, volume.content()))
+        Some(described(volume.name(), about(&volume), device, volume.content()))
     }
 
     fn open_joined(&self, joining: Joining) -> Option<OpenedExport> {
@@ -127,7 +127,8 @@ fn about(volume: &Volume) -> String {
 }
 
 fn about_disk(drive: &Drive) -> String {
-    let names: Vec<&str> = drive.volumes().iter().map(|volume| volume.name()).collect();
+    let volumes = drive.volumes();
+    let names: Vec<&str> = volumes.iter().map(|volume| volume.name()).collect();
     format!("volumes {}", names.join(" and "))
 }
 
@@ -137,8 +138,8 @@ impl Exports for LayoutExports {
             |name: &str, description| ExportDescription { name: name.to_owned(), description };
         match self.disk {
             Disk::OfEach => {
-                let volumes = self.drive.volumes().iter();
-                volumes.map(|volume| described(volume.name(), about(volume))).collect()
+                let volumes = self.drive.volumes();
+                volumes.iter().map(|volume| described(volume.name(), about(volume))).collect()
             }
             Disk::Joined(_) | Disk::Mirror(_) => {
                 vec![described(self.drive.name(), about_disk(&self.drive))]

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotbay_block::BoxFuture;
-use hotbay_drive::{Differences, Drive, Refusal, Scrub, Volume, WhenOccupied};
+use hotbay_drive::{Differences, Drive, Refusal, Scrub, Volume, WhenHeld, WhenOccupied, WhenOpen};
 use hotbay_media::{FaultSpec, MediumSpec, Shelf};
 use hotbay_server::{Exports as _, Operation, OperationTraffic, Sessions};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use crate::arrangement::Arrangement;
 use crate::control::{
     Armed, ArmedFault, ControlHandler, ControlReply, CopyStatus, Event, EventSource, ExportStatus,
-    JournalStatus, Occupied, OperationStatus, Progress, ProgressSink, State, Status, SwapContent,
-    VolumeStatus, WhenDifferent, Work, WorkDone,
+    HeldJournal, JournalStatus, Occupied, OpenSessions, OperationStatus, Progress, ProgressSink,
+    State, Status, SwapContent, VolumeStatus, WhenDifferent, Work, WorkDone,
 };
 use crate::exports::LayoutExports;
 use crate::failure::Failure;
@@ -29,6 +30,7 @@ pub(crate) struct Handler {
     pub(crate) shelf: Arc<Shelf>,
     pub(crate) sessions: Sessions,
     pub(crate) exports: LayoutExports,
+    pub(crate) arrangement: Arrangement,
     pub(crate) listen: Vec<String>,
     pub(crate) metrics: Option<String>,
 }
@@ -57,11 +59,11 @@ impl From<hotbay_drive::State> for State {
 
 impl Handler {
     /// The volume of that name. Where there is none, the hint begins with the one that is probably meant.
-    fn volume(&self, name: &str) -> Result<&Arc<Volume>, Failure> {
+    fn volume(&self, name: &str) -> Result<Arc<Volume>, Failure> {
         self.drive.volume(name).map_err(|refusal| {
             let failure = Failure::from(refusal);
-            let names = self.drive.volumes().iter().map(|volume| volume.name());
-            match (nearest(name, names), failure.hint()) {
+            let volumes = self.drive.volumes();
+            match (nearest(name, volumes.iter().map(|volume| volume.name())), failure.hint()) {
                 (Some(meant), Some(hint)) => {
                     let hint = format!("did you mean {meant}? {hint}");
                     failure.with_hint(hint)
@@ -209,8 +211,12 @@ pub(crate) fn without_create(medium: &str) -> String {
 }
 
 /// A medium as a client names it, which must be one before the drive is asked.
+fn parsed(medium: &str) -> Result<MediumSpec, Failure> {
+    medium.parse().map_err(|error: hotbay_media::SpecError| Failure::new(error.to_string()))
+}
+
 fn checked(medium: &str) -> Result<(), Failure> {
-    medium.parse::<MediumSpec>().map(drop).map_err(|error| Failure::new(error.to_string()))
+    parsed(medium).map(drop)
 }
 
 impl ControlHandler for Handler {
@@ -218,7 +224,7 @@ impl ControlHandler for Handler {
         Box::pin(async move {
             let mut status = self.snapshot();
             if let Some(name) = volume {
-                let one = self.volume_status(self.volume(&name)?);
+                let one = self.volume_status(&*self.volume(&name)?);
                 status.exports.retain(|export| export.name == one.export);
                 status.volumes = vec![one];
             }
@@ -335,6 +341,51 @@ impl ControlHandler for Handler {
             });
             let Differences { compared_bytes, differing_bytes } = found.await?;
             Ok(ControlReply::Scrubbed { volume: volume.clone(), compared_bytes, differing_bytes })
+        })
+    }
+
+    fn add_volume(&self, volume: String, medium: String) -> BoxFuture<'_, Result<State, Failure>> {
+        Box::pin(async move {
+            let name = volume.parse().map_err(Failure::new)?;
+            let medium = parsed(&medium)?;
+            self.arrangement.add_volume(name, medium).await?;
+            self.state_of(&volume)
+        })
+    }
+
+    fn remove_volume(
+        &self,
+        volume: String,
+        open: OpenSessions,
+        held: HeldJournal,
+    ) -> BoxFuture<'_, Result<ControlReply, Failure>> {
+        Box::pin(async move {
+            self.volume(&volume)?;
+            let name = volume.parse().map_err(Failure::new)?;
+            let when_open = match open {
+                OpenSessions::Refuse => WhenOpen::Refuse,
+                OpenSessions::Close => WhenOpen::Close,
+            };
+            let when_held = match held {
+                HeldJournal::Refuse => WhenHeld::Refuse,
+                HeldJournal::Keep => WhenHeld::Keep,
+            };
+            let kept = self.arrangement.remove_volume(name, when_open, when_held).await?;
+            let kept = kept.map(|path| path.display().to_string());
+            Ok(ControlReply::Removed { volume, kept })
+        })
+    }
+
+    fn grow_volume(
+        &self,
+        volume: String,
+        size_bytes: u64,
+    ) -> BoxFuture<'_, Result<ControlReply, Failure>> {
+        Box::pin(async move {
+            self.volume(&volume)?;
+            let name = volume.parse().map_err(Failure::new)?;
+            let earlier_size_sessions = self.arrangement.grow_volume(&name, size_bytes).await?;
+            Ok(ControlReply::Grown { volume, size_bytes, earlier_size_sessions })
         })
     }
 

@@ -4,6 +4,7 @@
 //! crates together. `hotbay serve` is the daemon, all other commands ask it over its control socket
 //! ([`control`]). Only here are the environment, the configuration file, signals and the terminal known.
 
+mod arrangement;
 mod assemble;
 mod attach;
 mod cli;
@@ -29,6 +30,7 @@ mod run;
 mod scenario;
 mod service;
 mod signals;
+mod volume_changes;
 mod welcome;
 
 use std::process::ExitCode;
@@ -55,7 +57,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             let (file, overrides) = arguments.overrides(cli.control);
             let config = config::load(file.as_deref(), overrides, &environment)?;
             logging::start();
-            run::serve(config)
+            run::serve(config, environment)
         }
         Command::Status(arguments) => commands::status::run(&daemon, &arguments),
         Command::Top => commands::top::run(&daemon),
@@ -65,6 +67,9 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Scrub(arguments) => commands::scrub::run(&daemon, &arguments),
         Command::Swap(arguments) => commands::swap::run(&daemon, arguments, &environment),
         Command::Fault(arguments) => commands::fault::run(&daemon, &arguments),
+        Command::Volume(arguments) => {
+            commands::volume::run(&daemon, arguments.command, &environment)
+        }
         Command::Wait(arguments) => commands::wait::run(&daemon, &arguments),
         Command::Events(arguments) => commands::events::run(&daemon, &arguments),
         Command::Attach(arguments) => commands::attach::run(&daemon, &arguments, &environment),

@@ -1,12 +1,14 @@
 //! `STATE/mirror.json`: what must outlive the daemon about a mirror.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use hotbay_drive::{CopyRecord, MirrorRecord, MirrorRecords};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use crate::directory::write_whole;
 
 const NAME: &str = "mirror.json";
 
@@ -60,13 +62,7 @@ impl MirrorRecords for MirrorFile {
     }
 
     fn save(&self, record: &MirrorRecord) -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
-        let mut text = serde_json::to_vec(&Stored::from(record))?;
-        text.push(b'\n');
-        file.write_all(&text)?;
-        file.as_file().sync_all()?;
-        file.persist(self.directory.join(NAME)).map_err(|error| error.error)?;
-        File::open(&self.directory)?.sync_all()
+        write_whole(&self.directory, NAME, &serde_json::to_vec(&Stored::from(record))?)
     }
 }
 

@@ -2,23 +2,25 @@
 //!
 //! ```text
 //! STATE/lock                    held while a daemon uses the directory
+//! STATE/volumes.json            which volumes were added and removed by command
 //! STATE/volumes/NAME/record.json   what is remembered of a volume, written whole
 //! STATE/volumes/NAME/journal/      its journal
 //! ```
 //! All of it is readable to its user alone.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use hotbay_block::Identity;
 use hotbay_drive::{Records, VolumeRecord};
+use hotbay_journal::{FileStorage, Verdict, salvage, scan};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::directory::create_private;
+use crate::directory::{create_private, write_whole};
 use crate::failure::Failure;
 use crate::nearest::nearest;
 
@@ -104,6 +106,8 @@ struct StoredRecord {
     #[serde(default)]
     content: u64,
     size_bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grows_to: Option<u64>,
     medium: Option<String>,
     in_bay: bool,
     identity: Option<StoredIdentity>,
@@ -176,6 +180,74 @@ impl StateDirectory {
         Ok(stored.into_record(volume))
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where all is that is kept of a volume.
+    pub(crate) fn of_volume(&self, volume: &str) -> PathBuf {
+        self.volume(volume)
+    }
+
+    /// Makes ready for a volume that is to be added, of which something may be kept: where that is of another medium than
+    /// `is_the_same` knows, and holds nothing, it is removed. Whether something is kept.
+    ///
+    /// # Errors
+    /// Where it is of another medium, and that has not everything; where it cannot be read.
+    pub(crate) fn resume_or_begin_anew(
+        &self,
+        volume: &str,
+        is_the_same: impl FnOnce(&str) -> bool,
+    ) -> Result<bool, Failure> {
+        let directory = self.volume(volume);
+        if !directory.join(RECORD).exists() {
+            return Ok(false);
+        }
+        match self.record(volume)?.medium {
+            Some(last) if !is_the_same(&last) => {
+                if !self.has_empty_journal(volume)? {
+                    let directory = directory.display();
+                    return Err(Failure::new(format!(
+                        "there was a volume {volume} on {last}, whose journal holds what that has not"
+                    ))
+                    .with_hint(format!(
+                        "'hotbay volume add {volume}={last}' goes on with it; to begin anew move {directory} away"
+                    )));
+                }
+                self.forget(volume).map_err(|error| cannot_read(&directory, &error))?;
+                Ok(false)
+            }
+            _ => Ok(true),
+        }
+    }
+
+    /// Whether the journal of a volume, which is not in use, holds nothing.
+    fn has_empty_journal(&self, volume: &str) -> Result<bool, Failure> {
+        let path = self.volume(volume).join(JOURNAL);
+        let storage = match FileStorage::open_to_read(&path) {
+            Ok(storage) => storage,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(error) => return Err(cannot_read(&path, &error)),
+        };
+        let report = scan(&storage, None).map_err(|error| cannot_read(&path, &error))?;
+        let extents = salvage(&storage, &report).map_err(|error| cannot_read(&path, &error))?;
+        Ok(extents.is_empty() && !matches!(report.verdict, Verdict::Damaged(_)))
+    }
+
+    /// Removes all that is kept of a volume: its journal before its record, so that what a crash leaves is what it was, or
+    /// nothing.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn forget(&self, volume: &str) -> io::Result<()> {
+        let directory = self.volume(volume);
+        remove_if_there(fs::remove_dir_all(directory.join(JOURNAL)))?;
+        remove_if_there(fs::remove_file(directory.join(RECORD)))?;
+        remove_if_there(fs::remove_dir_all(&directory))?;
+        File::open(self.path.join(VOLUMES))?.sync_all()
+    }
+
     /// The volumes that have a record, sorted, though they are not among `configured`.
     ///
     /// # Errors
@@ -204,13 +276,14 @@ impl Records for StateDirectory {
     fn save(&self, record: &VolumeRecord) -> io::Result<()> {
         let directory = self.volume(&record.name);
         create_private(&directory)?;
-        let mut file = tempfile::NamedTempFile::new_in(&directory)?;
-        let mut text = serde_json::to_vec_pretty(&StoredRecord::from(record))?;
-        text.push(b'\n');
-        file.write_all(&text)?;
-        file.as_file().sync_all()?;
-        file.persist(directory.join(RECORD)).map_err(|error| error.error)?;
-        File::open(&directory)?.sync_all()
+        write_whole(&directory, RECORD, &serde_json::to_vec_pretty(&StoredRecord::from(record))?)
+    }
+}
+
+fn remove_if_there(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }
 
@@ -232,6 +305,7 @@ impl From<&VolumeRecord> for StoredRecord {
             id: Uuid::from_bytes(record.id),
             content: record.content,
             size_bytes: record.size_bytes,
+            grows_to: record.grows_to,
             medium: record.medium.clone(),
             in_bay: record.in_bay,
             identity,
@@ -254,6 +328,7 @@ impl StoredRecord {
             id: *self.id.as_bytes(),
             content: self.content,
             size_bytes: self.size_bytes,
+            grows_to: self.grows_to,
             medium: self.medium,
             in_bay: self.in_bay,
             identity,

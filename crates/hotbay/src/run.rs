@@ -8,13 +8,12 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use hotbay_block::with_sources;
-use hotbay_drive::Drive;
-use hotbay_media::Shelf;
 use hotbay_server::{BindError, ListenAddress, Server};
 use tokio::task::JoinSet;
 
+use crate::arrangement::{Arrangement, Parts};
 use crate::assemble;
-use crate::config::{Config, Metrics};
+use crate::config::{Config, Environment, Metrics};
 use crate::control::ControlServer;
 use crate::device_watch;
 use crate::directory::create_private;
@@ -26,39 +25,44 @@ use crate::http::{DriveSite, HttpServer, MetricsPage};
 use crate::records::StateDirectory;
 use crate::service;
 use crate::signals::StopSignal;
+use crate::volume_changes::VolumeChanges;
 use crate::welcome::welcome;
 
 /// Serves the drive until a signal ends it.
 ///
 /// # Errors
 /// Where it cannot be started, or where something that was acknowledged could not be made durable at its end.
-pub(crate) fn serve(config: Config) -> Result<(), Failure> {
+pub(crate) fn serve(config: Config, environment: Environment) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
-    runtime.block_on(serve_until_stopped(config))
+    runtime.block_on(serve_until_stopped(config, environment))
 }
 
-async fn serve_until_stopped(config: Config) -> Result<(), Failure> {
+async fn serve_until_stopped(configured: Config, environment: Environment) -> Result<(), Failure> {
     let mut stop = StopSignal::new()?;
-    let state = StateDirectory::take(&config.state)?;
+    let state = Arc::new(StateDirectory::take(&configured.state)?);
+    let changes = VolumeChanges::load_beside(&configured, state.path())?;
+    let config = changes.applied_to(&configured)?;
+    changes.tell();
     let control = ControlServer::bind(&config.control)?;
     create_socket_directories(&config)?;
     let shelf = Arc::default();
-    let drive = assemble::drive(&config, state, &shelf).await?;
-    let served = serve_drive(&config, &drive, shelf, control, &mut stop).await;
+    let drive = assemble::drive(&config, &state, &shelf).await?;
+    let parts = Parts { environment, configured, changes, state, drive: Arc::clone(&drive), shelf };
+    let served = serve_drive(&config, parts, control, &mut stop).await;
     let stopped = drive.stop().await.map_err(Failure::from);
     served.and(stopped)
 }
 
 async fn serve_drive(
     config: &Config,
-    drive: &Arc<Drive>,
-    shelf: Arc<Shelf>,
+    parts: Parts,
     control: ControlServer,
     stop: &mut StopSignal,
 ) -> Result<(), Failure> {
+    let drive = &Arc::clone(&parts.drive);
     let exports = LayoutExports::new(drive, config.layout, &config.state).await?;
     let server = Server::bind(&config.listen, Arc::new(exports.clone()), assemble::limits(config))
         .await
@@ -68,8 +72,9 @@ async fn serve_drive(
     let metrics = http.as_ref().map(|http| format!("http://{}/metrics", http.address()));
     let handler = Handler {
         drive: Arc::clone(drive),
-        shelf,
+        shelf: Arc::clone(&parts.shelf),
         sessions: server.sessions(),
+        arrangement: Arrangement::new(parts, server.sessions())?,
         exports: exports.clone(),
         listen: addresses.iter().map(ListenAddress::to_string).collect(),
         metrics: metrics.clone(),

@@ -321,6 +321,11 @@ impl Medium for FileMedium {
         let backing = Arc::clone(&self.backing);
         Box::pin(blocking(move || backing.identify()))
     }
+
+    fn grow(&self, size_bytes: u64) -> BoxFuture<'_, Result<()>> {
+        let backing = Arc::clone(&self.backing);
+        Box::pin(blocking(move || backing.open.grow(size_bytes)))
+    }
 }
 
 /// Creates an empty, sparse file of `size_bytes` that only its owner may touch, unless there is one

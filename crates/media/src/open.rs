@@ -57,6 +57,12 @@ impl Shelf {
         Arc::clone(self.faults.lock().entry(owner.to_owned()).or_default())
     }
 
+    /// Forgets the volume `owner`, which is no more: its memory media, and its faults.
+    pub fn forget(&self, owner: &str) {
+        self.memory.lock().retain(|(volume, _), _| volume != owner);
+        self.faults.lock().remove(owner);
+    }
+
     fn open_itself(
         &self,
         spec: &MediumSpec,

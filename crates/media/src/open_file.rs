@@ -12,6 +12,7 @@
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use hotbay_block::{DeviceInfo, Error, ErrorKind, Extent, Result};
 use rustix::fs::{FileType, OFlags, SeekFrom, Stat};
@@ -89,7 +90,9 @@ pub(crate) struct OpenFile {
     file: File,
     path: PathBuf,
     kind: FileKind,
+    /// As it was opened, but for its size.
     info: DeviceInfo,
+    size_bytes: AtomicU64,
     /// The unit in which a block device discards and zeroes; 1 for a file.
     granule_bytes: u64,
 }
@@ -176,7 +179,8 @@ impl OpenFile {
             read_only: false,
             rotational: kind.sys_device().is_some_and(|device| device.is_rotational()),
         };
-        Ok(Self { file, path: path.into(), kind, info, granule_bytes })
+        let size_bytes = size_bytes.into();
+        Ok(Self { file, path: path.into(), kind, info, size_bytes, granule_bytes })
     }
 
     /// Something that is neither, such as a pipe, which answers when a test lets it.
@@ -189,7 +193,8 @@ impl OpenFile {
             rotational: false,
         };
         let kind = FileKind::Regular { device: 0, inode: 0 };
-        Self { file, path: "pretended".into(), kind, info, granule_bytes: 1 }
+        let size_bytes = info.size_bytes.into();
+        Self { file, path: "pretended".into(), kind, info, size_bytes, granule_bytes: 1 }
     }
 
     pub(crate) fn file(&self) -> &File {
@@ -205,7 +210,31 @@ impl OpenFile {
     }
 
     pub(crate) fn info(&self) -> DeviceInfo {
-        self.info
+        DeviceInfo { size_bytes: self.size_bytes.load(Relaxed), ..self.info }
+    }
+
+    /// Makes a file longer, with a hole at its end, on stable storage. May wait for the disk.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] where it is none, or longer already; [`ErrorKind::Gone`] where it is not there any more;
+    /// [`ErrorKind::NoSpace`] where its file system allows no such length.
+    pub(crate) fn grow(&self, size_bytes: u64) -> Result<()> {
+        let shown = self.path.display();
+        let unsupported = |why: String| Err(Error::new(ErrorKind::Unsupported, why));
+        if let FileKind::BlockDevice { .. } = self.kind {
+            return unsupported(format!("{shown} is a block device, not a file"));
+        }
+        self.presence()?;
+        let doing = format!("grow to {size_bytes} bytes");
+        let failed = |errno| self.classify(&doing, Fault::Os(errno));
+        let now = size_of(&self.file, self.kind).map_err(failed)?;
+        if now > size_bytes {
+            return unsupported(format!("{shown} has {now} bytes already"));
+        }
+        rustix::fs::ftruncate(&self.file, size_bytes).map_err(failed)?;
+        rustix::fs::fsync(&self.file).map_err(failed)?;
+        self.size_bytes.store(size_bytes, Relaxed);
+        Ok(())
     }
 
     /// `extent` without what does not fill whole granules at its ends.
@@ -237,7 +266,7 @@ impl OpenFile {
         if found != Some(self.kind) {
             return Some(format!("{shown} is another file now"));
         }
-        let before = self.info.size_bytes;
+        let before = self.info().size_bytes;
         match (self.kind, size_of(&self.file, self.kind)) {
             (_, Err(errno)) => return Some(format!("{shown} does not tell its size: {errno}")),
             (FileKind::Regular { .. }, Ok(now)) if now < before => {
@@ -268,7 +297,7 @@ impl OpenFile {
                 };
             }
         };
-        let size = self.info.size_bytes;
+        let size = self.info().size_bytes;
         let length = self.granule_bytes.max(4096).min(size);
         let last = size - length;
         let places = [0, last / 2 / length * length, last / length * length];

@@ -44,6 +44,11 @@ impl Sessions {
         traffic
     }
 
+    /// Forgets an export that is no more, with what was asked of it. Sessions that end later are not counted.
+    pub fn forget(&self, export: &str) {
+        self.0.lock().remove(export);
+    }
+
     /// Counts a session until what is returned is dropped. An export is remembered for good, so that the name must be
     /// one that the server gave it, not one that a client made up.
     pub(crate) fn enter(&self, export: &str) -> Entered {

@@ -170,7 +170,7 @@ impl World {
 
     fn is_excused(&mut self, drive: &Drive) -> Result<(), String> {
         self.told.failed_journals += 1;
-        let failed = drive.volumes().iter().find(|volume| volume.state() == State::Failed);
+        let failed = drive.volumes().into_iter().find(|volume| volume.state() == State::Failed);
         let why = failed.and_then(|volume| volume.status().last_loss);
         match self.customs.journal_fails > 0 {
             true => Ok(()),

@@ -36,6 +36,7 @@ pub enum Op {
     /// A look who it is.
     Identify,
     Open,
+    Grow,
 }
 
 impl Op {
@@ -355,6 +356,14 @@ impl Disk {
 
     pub fn size_bytes(&self) -> u64 {
         self.state.lock().cached.len() as u64
+    }
+
+    /// Makes it longer, on the platter, as a file grows.
+    pub fn grow(&self, size_bytes: usize) {
+        let mut state = self.state.lock();
+        state.cached.resize(size_bytes, 0);
+        state.durable.resize(size_bytes, 0);
+        state.dirty.resize(size_bytes.div_ceil(SECTOR), false);
     }
 
     pub(super) fn identity(&self) -> Identity {

@@ -12,6 +12,9 @@ use tokio::task::yield_now;
 
 use super::disk::{Disk, Op, When};
 
+/// No disk grows beyond this.
+pub const MOST_BYTES: u64 = 1 << 20;
+
 /// A handle on a disk: good for one stay of it. Closed when nothing of it is under way any more.
 #[derive(Debug)]
 pub struct TestMedium(Arc<OpenDisk>);
@@ -89,6 +92,22 @@ impl Medium for TestMedium {
             }
             self.0.disk.presence(self.0.stay)?;
             Ok(self.0.disk.identity())
+        })
+    }
+
+    fn grow(&self, size_bytes: u64) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            if let Some(stuck) = self.0.disk.held_up(Op::Grow) {
+                stuck.until_released().await;
+            }
+            self.0.disk.presence(self.0.stay)?;
+            let size = usize::try_from(size_bytes).unwrap();
+            if size as u64 > MOST_BYTES {
+                let why = format!("there is no room for {size_bytes} bytes");
+                return Err(Error::new(ErrorKind::NoSpace, why));
+            }
+            self.0.disk.grow(size);
+            Ok(())
         })
     }
 }

@@ -10,6 +10,7 @@ pub mod words;
 pub mod world;
 
 pub use disk::{Disk, Fault, Op};
+pub use medium::MOST_BYTES;
 pub use storage::{MemoryMirrorRecords, Refuses};
 pub use words::*;
 pub use world::{Process, SIZE, World};

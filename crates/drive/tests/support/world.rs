@@ -99,12 +99,7 @@ impl World {
     pub async fn start(&self) -> Drive {
         let mut setups = Vec::new();
         for (number, settings) in (1u8..).zip(&self.volumes) {
-            let name = &settings.name;
-            let known = self.records.of(name);
-            let record = known.unwrap_or_else(|| VolumeRecord::new(name, [number; 16]));
-            let files = self.open_journal(name).await;
-            let journal = Arc::new(MoodyStorage { files, mood: self.mood(name) });
-            setups.push(VolumeSetup { settings: settings.clone(), record, journal });
+            setups.push(self.setup(settings, number).await);
         }
         let settings = DriveSettings {
             name: "test".to_owned(),
@@ -113,6 +108,16 @@ impl World {
             records: Arc::clone(&self.records) as _,
         };
         Drive::start(settings, setups).await.unwrap()
+    }
+
+    /// What a volume is started from; `number` is its identity where it was never seen.
+    pub async fn setup(&self, settings: &VolumeSettings, number: u8) -> VolumeSetup {
+        let name = &settings.name;
+        let known = self.records.of(name);
+        let record = known.unwrap_or_else(|| VolumeRecord::new(name, [number; 16]));
+        let files = self.open_journal(name).await;
+        let journal = Arc::new(MoodyStorage { files, mood: self.mood(name) });
+        VolumeSetup { settings: settings.clone(), record, journal }
     }
 
     /// A drive that was stopped lets go of its journals when its last task has been dropped.

@@ -22,6 +22,7 @@ pub(crate) mod status;
 pub(crate) mod swap;
 mod table;
 pub(crate) mod top;
+pub(crate) mod volume;
 pub(crate) mod wait;
 
 use std::path::PathBuf;

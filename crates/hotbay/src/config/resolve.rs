@@ -59,8 +59,8 @@ pub(crate) struct Overrides {
 pub(crate) struct Config {
     /// The drive's name.
     pub(crate) name: Name,
-    /// How many media fit in the drive at once; 1 to 64.
-    pub(crate) bays: u32,
+    /// How many media fit in the drive at once.
+    pub(crate) bays: Bays,
     /// How the volumes become exports.
     pub(crate) layout: Layout,
     /// Where NBD clients connect; at least one, each once.
@@ -79,12 +79,23 @@ pub(crate) struct Config {
     pub(crate) busy_poll: Duration,
     /// Commands for events; at most 16.
     pub(crate) hooks: Vec<HookConfig>,
+    /// What holds for volumes that are added by command.
+    defaults: DefaultsTable,
     /// The volumes, 1 to 64, with different names and different media; the first is the default export.
     pub(crate) volumes: Vec<VolumeConfig>,
 }
 
+/// How many bays there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bays {
+    /// So many, 1 to 64, however many volumes there are.
+    Fixed(u32),
+    /// One for each volume.
+    OneEach,
+}
+
 /// One volume.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct VolumeConfig {
     /// Its name and that of its export.
     pub(crate) name: Name,
@@ -147,7 +158,7 @@ pub(crate) fn resolve(
     let bays = overrides.bays.or(file.bays).map(|BayCount { 0: bays }| bays);
     let config = Config {
         name: file.name.unwrap_or_else(|| "hotbay".parse().expect("the default is a name")),
-        bays: bays.unwrap_or_else(|| u32::try_from(volumes.len()).unwrap_or(u32::MAX)),
+        bays: bays.map_or(Bays::OneEach, Bays::Fixed),
         layout: overrides.layout.or(file.layout).unwrap_or(Layout::Volumes),
         listen: listen.into_iter().map(|address| address.absolute(&environment.current)).collect(),
         control,
@@ -157,6 +168,7 @@ pub(crate) fn resolve(
         handshake_timeout: file.handshake_timeout.map_or(HANDSHAKE_TIMEOUT, |time| time.0),
         busy_poll: overrides.busy_poll.or(file.busy_poll).map_or(BUSY_POLL, |time| time.0),
         hooks: hook::resolve(file.hook)?,
+        defaults: file.defaults,
         volumes,
     };
     check(&config)?;
@@ -223,6 +235,29 @@ impl VolumeConfig {
                 Some(false) => AutoInsert::Never,
             },
         }
+    }
+}
+
+impl Config {
+    /// How many media fit in the drive at once.
+    pub(crate) fn bay_count(&self) -> usize {
+        match self.bays {
+            Bays::Fixed(bays) => usize::try_from(bays).unwrap_or(usize::MAX),
+            Bays::OneEach => self.volumes.len(),
+        }
+    }
+
+    /// A further volume, with the settings of one that says nothing of its own.
+    pub(crate) fn volume_of_defaults(&self, name: Name, medium: MediumSpec) -> VolumeConfig {
+        VolumeConfig::with_defaults(name, medium, self.defaults)
+    }
+
+    /// Checks that the volumes get along with each other.
+    ///
+    /// # Errors
+    /// Where two have the same medium, there are too many, or one contradicts itself.
+    pub(crate) fn check_volumes(&self) -> Result<(), Failure> {
+        check_volumes(&self.volumes)
     }
 }
 

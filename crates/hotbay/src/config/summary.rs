@@ -13,7 +13,7 @@ pub(crate) fn summary(config: &Config) -> String {
     let mut text = String::new();
     let mut line = |key: &str, value: String| _ = writeln!(text, "{key:<18} {value}");
     line("name", config.name.to_string());
-    line("bays", config.bays.to_string());
+    line("bays", config.bay_count().to_string());
     line("layout", config.layout.to_string());
     line("listen", listen.join(", "));
     line("control", config.control.display().to_string());

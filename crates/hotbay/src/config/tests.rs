@@ -179,7 +179,7 @@ fn flags_win_over_the_file() {
         busy_poll: Some("20us".parse().unwrap()),
     };
     let config = parsed(text, flags).unwrap();
-    assert_eq!((config.bays, config.busy_poll), (1, std::time::Duration::from_micros(20)));
+    assert_eq!((config.bay_count(), config.busy_poll), (1, std::time::Duration::from_micros(20)));
     assert_eq!(config.metrics.to_string(), "127.0.0.1:2");
     assert_eq!(listen(&config), ["unix:/here/flag.sock"]);
     assert_eq!((config.control, config.state), ("/here/c".into(), PathBuf::from("/flag/s")));
@@ -233,7 +233,7 @@ fn metrics_are_off_and_leave_this_machine_only_by_an_address() {
 fn a_flag_alone_replaces_the_built_in_volumes() {
     let flags = Overrides { volumes: vec![volume("usb=/dev/sdb1")], ..nothing() };
     let config = parsed("", flags).unwrap();
-    assert_eq!((config.volumes.len(), config.bays), (1, 1));
+    assert_eq!((config.volumes.len(), config.bay_count()), (1, 1));
 }
 
 #[test]

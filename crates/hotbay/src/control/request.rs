@@ -79,6 +79,31 @@ pub(crate) enum ControlRequest {
         /// How long at most, in milliseconds.
         timeout_ms: u64,
     },
+    /// Add a volume while the daemon runs, and remember it. Done when its medium is in, or it has no bay.
+    VolumeAdd {
+        /// Its name.
+        volume: String,
+        /// Its medium.
+        medium: String,
+    },
+    /// Remove a volume, and remember that. Answered with [`ControlReply::Removed`].
+    VolumeRemove {
+        /// Which.
+        volume: String,
+        /// What to do where sessions have it open.
+        #[serde(default)]
+        sessions: OpenSessions,
+        /// What to do where its journal holds what no medium has, or is broken.
+        #[serde(default)]
+        journal: HeldJournal,
+    },
+    /// Make a volume and its medium larger. Answered with [`ControlReply::Grown`].
+    VolumeGrow {
+        /// Which.
+        volume: String,
+        /// To what size.
+        size_bytes: u64,
+    },
     /// The events that are remembered, oldest first, each a [`ControlReply::Event`].
     Events {
         /// Leave out those up to and with this number; 0 leaves out none.
@@ -134,6 +159,28 @@ pub(crate) enum WhenDifferent {
     Repair,
 }
 
+/// What `volume_remove` does where sessions have the volume open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OpenSessions {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// They are closed.
+    Close,
+}
+
+/// What `volume_remove` does where the journal holds what no medium has, or is broken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum HeldJournal {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// The journal stays where it is.
+    Keep,
+}
+
 /// What `events` does after the last event that is remembered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -151,7 +198,7 @@ pub(crate) enum Follow {
 pub(crate) enum ControlReply {
     /// The answer to `status`.
     Status(Status),
-    /// `insert`, `eject`, `pull`, `swap`, `fault` or `wait` is done.
+    /// `insert`, `eject`, `pull`, `swap`, `fault`, `volume_add` or `wait` is done.
     Done {
         /// The volume.
         volume: String,
@@ -172,6 +219,22 @@ pub(crate) enum ControlReply {
         compared_bytes: u64,
         /// How much of it lies in ranges where a copy differed.
         differing_bytes: u64,
+    },
+    /// The volume is none any more.
+    Removed {
+        /// The volume.
+        volume: String,
+        /// Where something of it is kept: its journal; `null` where everything is on its medium.
+        kept: Option<String>,
+    },
+    /// The volume is larger.
+    Grown {
+        /// The volume.
+        volume: String,
+        /// Its size now, for sessions that are opened from now on.
+        size_bytes: u64,
+        /// How many sessions are open that keep the earlier size.
+        earlier_size_sessions: u32,
     },
     /// `wait` ran out of time.
     TimedOut {

@@ -21,8 +21,8 @@ use tokio::task::JoinSet;
 
 use super::lines::{REQUEST_BYTES_MAX, to_line};
 use super::request::{
-    Armed, ControlReply, ControlRequest, Event, Follow, Occupied, Progress, State, Status,
-    SwapContent, WhenDifferent,
+    Armed, ControlReply, ControlRequest, Event, Follow, HeldJournal, Occupied, OpenSessions,
+    Progress, State, Status, SwapContent, WhenDifferent,
 };
 use super::socket::{self, SocketFile};
 use crate::failure::Failure;
@@ -82,6 +82,24 @@ pub(crate) trait ControlHandler: Send + Sync + 'static {
         volume: String,
         differences: WhenDifferent,
         progress: ProgressSink,
+    ) -> BoxFuture<'_, Result<ControlReply, Failure>>;
+
+    /// Adds a volume; ready when its medium is in, or it has no bay, with the state after it.
+    fn add_volume(&self, volume: String, medium: String) -> BoxFuture<'_, Result<State, Failure>>;
+
+    /// Removes a volume; ready when its medium may be taken away, with [`ControlReply::Removed`].
+    fn remove_volume(
+        &self,
+        volume: String,
+        open: OpenSessions,
+        held: HeldJournal,
+    ) -> BoxFuture<'_, Result<ControlReply, Failure>>;
+
+    /// Makes a volume and its medium larger; ready when both are, with [`ControlReply::Grown`].
+    fn grow_volume(
+        &self,
+        volume: String,
+        size_bytes: u64,
     ) -> BoxFuture<'_, Result<ControlReply, Failure>>;
 
     /// Waits until the volume is in `state`, at most `timeout`. The state then, which is another one when
@@ -294,6 +312,18 @@ impl Connection {
             ControlRequest::Fault { volume, arm, armed } => {
                 let ended = handler.fault(volume.clone(), armed, arm).await;
                 self.send(&done(volume, ended)).await
+            }
+            ControlRequest::VolumeAdd { volume, medium } => {
+                let ended = handler.add_volume(volume.clone(), medium).await;
+                self.send(&done(volume, ended)).await
+            }
+            ControlRequest::VolumeRemove { volume, sessions, journal } => {
+                let removed = handler.remove_volume(volume, sessions, journal).await;
+                self.send(&removed.unwrap_or_else(Into::into)).await
+            }
+            ControlRequest::VolumeGrow { volume, size_bytes } => {
+                let grown = handler.grow_volume(volume, size_bytes).await;
+                self.send(&grown.unwrap_or_else(Into::into)).await
             }
             ControlRequest::Wait { volume, state, timeout_ms } => {
                 let timeout = Duration::from_millis(timeout_ms);

@@ -137,6 +137,29 @@ impl ControlHandler for Puppet {
         Box::pin(async move { Ok(scrubbed) })
     }
 
+    fn add_volume(&self, volume: String, medium: String) -> BoxFuture<'_, Result<State, Failure>> {
+        Box::pin(async move { self.change(&format!("add {medium}"), volume, State::Present).await })
+    }
+
+    fn remove_volume(
+        &self,
+        volume: String,
+        _open: OpenSessions,
+        _held: HeldJournal,
+    ) -> BoxFuture<'_, Result<ControlReply, Failure>> {
+        Box::pin(async move { Ok(ControlReply::Removed { volume, kept: None }) })
+    }
+
+    fn grow_volume(
+        &self,
+        volume: String,
+        size_bytes: u64,
+    ) -> BoxFuture<'_, Result<ControlReply, Failure>> {
+        let earlier_size_sessions = 0;
+        let grown = ControlReply::Grown { volume, size_bytes, earlier_size_sessions };
+        Box::pin(async move { Ok(grown) })
+    }
+
     fn wait(
         &self,
         volume: String,

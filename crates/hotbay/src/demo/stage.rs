@@ -39,8 +39,12 @@ impl Stage {
             .tempdir()
             .map_err(|error| Failure::new(format!("cannot make a temporary directory: {error}")))?;
         let config = config(directory.path())?;
-        let drive =
-            assemble::drive(&config, StateDirectory::take(&config.state)?, &Arc::default()).await?;
+        let drive = assemble::drive(
+            &config,
+            &Arc::new(StateDirectory::take(&config.state)?),
+            &Arc::default(),
+        )
+        .await?;
         let exports = Arc::new(LayoutExports::new(&drive, config.layout, &config.state).await?);
         let server = Server::bind(&config.listen, exports, assemble::limits(&config))
             .await

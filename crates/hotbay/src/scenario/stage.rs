@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::file::Scenario;
 use super::shell::Shell;
+use crate::arrangement::{Arrangement, Parts};
 use crate::assemble;
 use crate::config::{AutoInsert, Config, ConfigFile, Environment, Overrides, resolve};
 use crate::control::ControlServer;
@@ -19,6 +20,7 @@ use crate::exports::LayoutExports;
 use crate::failure::Failure;
 use crate::handler::Handler;
 use crate::records::StateDirectory;
+use crate::volume_changes::VolumeChanges;
 
 /// The one volume.
 pub(super) const VOLUME: &str = "disk";
@@ -62,14 +64,24 @@ impl Stage {
         }
         let control = ControlServer::bind(&config.control)?;
         let shelf = Arc::<Shelf>::default();
-        let drive = assemble::drive(&config, StateDirectory::take(&config.state)?, &shelf).await?;
+        let state = Arc::new(StateDirectory::take(&config.state)?);
+        let drive = assemble::drive(&config, &state, &shelf).await?;
         let exports = LayoutExports::new(&drive, config.layout, &config.state).await?;
         let server =
             Server::bind(&config.listen, Arc::new(exports.clone()), assemble::limits(&config))
                 .await
                 .map_err(|error| Failure::new(error.to_string()))?;
         let addresses = server.addresses();
+        let parts = Parts {
+            environment: Environment::of_process()?,
+            configured: config.clone(),
+            changes: VolumeChanges::default(),
+            state,
+            drive: Arc::clone(&drive),
+            shelf: Arc::clone(&shelf),
+        };
         let handler = Handler {
+            arrangement: Arrangement::new(parts, server.sessions())?,
             drive: Arc::clone(&drive),
             shelf: Arc::clone(&shelf),
             sessions: server.sessions(),

@@ -109,6 +109,14 @@ impl Medium for FaultyMedium {
             self.0.medium.identify().await
         })
     }
+
+    /// Faults do not strike it.
+    fn grow(&self, size_bytes: u64) -> BoxFuture<'_, Result<()>> {
+        if self.0.awake.load(Relaxed) && self.0.is_gone() {
+            return Box::pin(std::future::ready(Err(gone())));
+        }
+        self.0.medium.grow(size_bytes)
+    }
 }
 
 impl Stay {

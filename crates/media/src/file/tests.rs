@@ -180,3 +180,22 @@ async fn a_hint_brings_bytes_into_the_cache() {
     let reply = run(&medium, Request::read(extent(1, 99_999))).await.unwrap();
     assert_eq!(reply.into_payload().into_bytes(), vec![0xa5; 99_999]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_grows_and_nothing_shrinks() {
+    let (_directory, path, medium) = medium(8192);
+    run(&medium, write_at(0, 8192, Durability::Deferred)).await.unwrap();
+    medium.grow(16384).await.unwrap();
+    medium.grow(16384).await.unwrap();
+    assert_eq!((medium.info().size_bytes, fs::metadata(&path).unwrap().len()), (16384, 16384));
+    let read = run(&medium, Request::read(extent(4096, 12288))).await.unwrap().into_payload();
+    let bytes = read.into_bytes();
+    assert!(bytes[..4096].iter().all(|&byte| byte == 0xa5), "what was there");
+    assert!(bytes[4096..].iter().all(|&byte| byte == 0), "zeroes behind it");
+    assert_eq!(medium.identify().await.unwrap().size_bytes, 16384);
+
+    assert_eq!(medium.grow(4096).await.unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(medium.info().size_bytes, 16384);
+    File::options().write(true).open(&path).unwrap().set_len(8192).unwrap();
+    assert_eq!(medium.grow(32768).await.unwrap_err().kind(), ErrorKind::Gone, "it was truncated");
+}
