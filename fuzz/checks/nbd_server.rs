@@ -6,11 +6,15 @@
 use bytes::BytesMut;
 use hotbay_nbd::limits::OPTION_BYTES_MAX;
 use hotbay_nbd::{
-    BlockSizes, Export, ExportDescription, Exports, ServerHandshake, Step, TransmissionFlags,
+    BlockSizes, Export, ExportDescription, Exports, HandshakeError, ServerHandshake, Step, Tls,
+    TransmissionFlags,
 };
 
 /// What a server may hold of what it was sent, or has to send: an option and its header, or the replies to one.
 const HELD_MAX: usize = OPTION_BYTES_MAX as usize + 1024;
+
+/// The answer to STARTTLS.
+const ACKNOWLEDGED_BYTES: usize = 20;
 
 struct One;
 
@@ -32,14 +36,16 @@ impl Exports for One {
 
 pub(crate) fn check(data: &[u8]) {
     let Some((size, sent)) = data.split_first() else { return };
-    let whole = negotiate(sent.chunks(sent.len().max(1)));
-    let pieces = negotiate(sent.chunks(usize::from(*size).max(1)));
-    assert_eq!(whole, pieces, "the pieces in which it comes make a difference");
+    for tls in [Tls::Off, Tls::Offered, Tls::Required, Tls::Established] {
+        let whole = negotiate(tls, sent.chunks(sent.len().max(1)));
+        let pieces = negotiate(tls, sent.chunks(usize::from(*size).max(1)));
+        assert_eq!(whole, pieces, "the pieces in which it comes make a difference: {tls:?}");
+    }
 }
 
 /// All that the server says, and how it ends.
-fn negotiate<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<u8>, String) {
-    let mut handshake = ServerHandshake::default();
+fn negotiate<'a>(tls: Tls, pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<u8>, String) {
+    let mut handshake = ServerHandshake::new(tls);
     let (mut input, mut output, mut said) = (BytesMut::new(), BytesMut::new(), Vec::new());
     let mut pieces = pieces;
     loop {
@@ -57,6 +63,16 @@ fn negotiate<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<u8>, String) {
                     }
                     None => "waits".into(),
                 }
+            }
+            // Whether STARTTLS is acknowledged depends on what is known to be behind it; that nothing behind it counts does not.
+            Ok(Step::StartTls) => {
+                assert!(input.is_empty(), "bytes in the clear are kept for TLS");
+                said.truncate(said.len() - ACKNOWLEDGED_BYTES);
+                "begins TLS, or refuses to".into()
+            }
+            Err(HandshakeError::BytesBehindStartTls { .. }) => {
+                said.truncate(said.len() - ACKNOWLEDGED_BYTES);
+                "begins TLS, or refuses to".into()
             }
             Ok(Step::Transmit(chosen)) => format!("{:?}: {}", chosen.dialect, chosen.export.name),
             Ok(Step::Aborted) => "aborted".into(),

@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Journal(JournalArgs),
     /// Check a configuration file and show what a daemon would make of it
     CheckConfig(CheckConfigArgs),
+    /// Make certificates for NBD in TLS
+    Tls(TlsArgs),
     /// Look at this machine and its drive, and say what to do
     Doctor(DoctorArgs),
     /// Print completions for a shell
@@ -146,6 +148,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Vec<ListenAddress>,
 
+    /// Clients over TCP must use TLS, and show a certificate: server-cert.pem, server-key.pem and ca-cert.pem in this directory,
+    /// as `hotbay tls make DIR` makes them, instead of the file's
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tls: Option<PathBuf>,
+
     /// The directory for journals, on stable storage [default: /var/lib/hotbay as root, else
     /// $XDG_STATE_HOME/hotbay or ~/.local/state/hotbay]
     #[arg(long, env = "HOTBAY_STATE", value_name = "DIR", hide_env_values = true)]
@@ -164,8 +171,10 @@ pub(crate) struct ServeArgs {
 impl ServeArgs {
     /// What the command line and the environment say about the configuration.
     pub(crate) fn overrides(self, control: Option<PathBuf>) -> (Option<PathBuf>, Overrides) {
-        let Self { config, volumes, bays, layout, listen, state, metrics, busy_poll } = self;
-        (config, Overrides { volumes, bays, layout, listen, control, state, metrics, busy_poll })
+        let Self { config, volumes, bays, layout, listen, tls, state, metrics, busy_poll } = self;
+        let overrides =
+            Overrides { volumes, bays, layout, listen, tls, control, state, metrics, busy_poll };
+        (config, overrides)
     }
 }
 
@@ -572,6 +581,61 @@ pub(crate) struct DoctorArgs {
     pub(crate) json: bool,
 }
 
+/// `tls`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The names of the files are those that libnbd, nbdkit and qemu look for in a directory. Each key is for its owner alone; ca-key.pem \
+is needed for further certificates and nothing else: keep it where no client and no server is.
+
+Examples:
+  hotbay tls make /etc/hotbay/tls --name disks.example
+  hotbay serve --tls /etc/hotbay/tls --listen tcp:0.0.0.0:10809
+  hotbay tls client /etc/hotbay/tls laptop ./for-laptop
+  nbdinfo 'nbds://disks.example/usb?tls-certificates=for-laptop'")]
+pub(crate) struct TlsArgs {
+    /// What to make
+    #[command(subcommand)]
+    pub(crate) command: TlsCommand,
+}
+
+/// What to make.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TlsCommand {
+    /// A CA, and a certificate that it signed for a server and for a client each
+    Make(TlsMakeArgs),
+    /// A certificate for one more client, signed by a CA that was made before
+    Client(TlsClientArgs),
+}
+
+/// `tls make`.
+#[derive(Debug, Args)]
+pub(crate) struct TlsMakeArgs {
+    /// The directory, made where there is none: ca-cert.pem, ca-key.pem, server-cert.pem, server-key.pem, client-cert.pem,
+    /// client-key.pem. None of them may be there
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+
+    /// A name or an IP address by which clients reach the server, beside localhost, 127.0.0.1 and ::1; repeatable
+    #[arg(long = "name", value_name = "HOST")]
+    pub(crate) names: Vec<String>,
+}
+
+/// `tls client`.
+#[derive(Debug, Args)]
+pub(crate) struct TlsClientArgs {
+    /// The directory of the CA: ca-cert.pem and ca-key.pem
+    #[arg(value_name = "DIR")]
+    pub(crate) ca: PathBuf,
+
+    /// The client's name, by which allow lists know it
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Name,
+
+    /// The directory for the client, made where there is none: ca-cert.pem, client-cert.pem, client-key.pem
+    #[arg(value_name = "NEW-DIR")]
+    pub(crate) directory: PathBuf,
+}
+
 /// `completions`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -790,6 +854,9 @@ mod tests {
             "hotbay fault usb vanish on write 100 back 2s",
             "hotbay fault usb --clear",
             "hotbay check-config h.toml",
+            "hotbay serve --tls /tls --listen tcp:h:1",
+            "hotbay tls make /tls --name h.example --name 192.0.2.1",
+            "hotbay tls client /tls laptop /new",
             "hotbay attach usb",
             "hotbay attach usb /dev/nbd3 --wait-for-daemon 1h --foreground --server tcp:h:1",
             "hotbay attach --list",

@@ -8,12 +8,12 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use hotbay_block::with_sources;
-use hotbay_server::{BindError, ListenAddress, Server};
+use hotbay_server::{BindError, ListenAddress, Server, Tls};
 use tokio::task::JoinSet;
 
 use crate::arrangement::{Arrangement, Parts};
 use crate::assemble;
-use crate::config::{Config, Environment, Metrics};
+use crate::config::{Config, Environment, Metrics, TlsConfig};
 use crate::control::ControlServer;
 use crate::device_watch;
 use crate::directory::create_private;
@@ -42,6 +42,7 @@ pub(crate) fn serve(config: Config, environment: Environment) -> Result<(), Fail
 
 async fn serve_until_stopped(configured: Config, environment: Environment) -> Result<(), Failure> {
     let mut stop = StopSignal::new()?;
+    let tls = configured.tls.as_ref().map(TlsConfig::load).transpose()?;
     let state = Arc::new(StateDirectory::take(&configured.state)?);
     let changes = VolumeChanges::load_beside(&configured, state.path())?;
     let config = changes.applied_to(&configured)?;
@@ -51,7 +52,7 @@ async fn serve_until_stopped(configured: Config, environment: Environment) -> Re
     let shelf = Arc::default();
     let drive = assemble::drive(&config, &state, &shelf).await?;
     let parts = Parts { environment, configured, changes, state, drive: Arc::clone(&drive), shelf };
-    let served = serve_drive(&config, parts, control, &mut stop).await;
+    let served = serve_drive(&config, parts, tls, control, &mut stop).await;
     let stopped = drive.stop().await.map_err(Failure::from);
     served.and(stopped)
 }
@@ -59,6 +60,7 @@ async fn serve_until_stopped(configured: Config, environment: Environment) -> Re
 async fn serve_drive(
     config: &Config,
     parts: Parts,
+    tls: Option<Tls>,
     control: ControlServer,
     stop: &mut StopSignal,
 ) -> Result<(), Failure> {
@@ -67,6 +69,10 @@ async fn serve_drive(
     let server = Server::bind(&config.listen, Arc::new(exports.clone()), assemble::limits(config))
         .await
         .map_err(cannot_listen)?;
+    let server = match tls {
+        Some(tls) => server.with_tls(tls),
+        None => server,
+    };
     let addresses = server.addresses();
     let http = bind_metrics(config.metrics).await?;
     let metrics = http.as_ref().map(|http| format!("http://{}/metrics", http.address()));

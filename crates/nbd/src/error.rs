@@ -109,6 +109,15 @@ pub enum HandshakeError {
     /// EXPORT_NAME, which has no reply that says no, after EXTENDED_HEADERS.
     #[error("EXPORT_NAME after EXTENDED_HEADERS")]
     ExportNameInExtended,
+    /// EXPORT_NAME, which has no reply that says no, where TLS is required and has not begun.
+    #[error("EXPORT_NAME in the clear, where TLS is required")]
+    TlsRequired,
+    /// Bytes in the clear came together with STARTTLS. They may be somebody else's, and count for nothing.
+    #[error("{count} bytes in the clear behind STARTTLS")]
+    BytesBehindStartTls {
+        /// How many were there.
+        count: usize,
+    },
     /// More options than [`OPTIONS_MAX`](crate::limits::OPTIONS_MAX).
     #[error("too many options in one negotiation")]
     TooManyOptions,

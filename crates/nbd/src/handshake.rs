@@ -4,7 +4,7 @@
 //!  Greeting ─► ClientFlags ─► Option ─► Data ──────┐
 //!                               ▲ ▲      │ (answer) ├─► Over   (EXPORT_NAME, GO, ABORT)
 //!                               │ └──────┘          │
-//!                               └───── Drain ◄──────┘  (an option that is not known, or too long)
+//!                               └───── Drain ◄──────┘  (an option that is not known, not allowed, or too long)
 //! ```
 //!
 //! What must hold:
@@ -13,13 +13,16 @@
 //!   has to hold more than that and one header.
 //! * After each answer the caller is handed control ([`Step::Send`]), so that a client which asks without
 //!   reading makes the server hold one answer, not all of them.
+//! * Nothing that was sent in the clear counts once TLS has begun: what was agreed upon is forgotten, and bytes that came
+//!   behind STARTTLS, which anybody on the way could have put there, end the negotiation.
 
 use bytes::{Buf, BufMut, BytesMut};
 
 use crate::limits::{OPTION_BYTES_MAX, OPTIONS_MAX, STRING_BYTES_MAX};
+use crate::option::starttls::Tls;
 use crate::option::{
     Known, OptionCode, OptionHeader, Refusal, ReplyKind, abort, export_name, extended_headers, go,
-    info, list, meta_context, structured_reply,
+    info, list, meta_context, starttls, structured_reply,
 };
 use crate::wire::{OPTION_MAGIC, SERVER_MAGIC, in_memory, on_wire};
 use crate::{ClientFlags, Dialect, Export, Exports, HandshakeError, HandshakeFlags};
@@ -31,6 +34,8 @@ pub enum Step<T> {
     Receive,
     /// Send all output, then call again, even with no new input.
     Send,
+    /// Send all output, begin TLS as its server, and call again, over it and with empty input.
+    StartTls,
     /// Send all output; what is left in the input, and all that comes, belongs to the transmission phase.
     Transmit(Chosen<T>),
     /// The client has ended it. Send all output, if the client still takes it, and close.
@@ -54,6 +59,7 @@ pub struct Chosen<T> {
 #[derive(Debug)]
 pub struct ServerHandshake {
     state: State,
+    tls: Tls,
     client: ClientFlags,
     dialect: Dialect,
     selected: Option<meta_context::Selected>,
@@ -76,14 +82,14 @@ enum State {
     Over,
 }
 
-impl Default for ServerHandshake {
-    fn default() -> Self {
-        let (client, dialect) = (ClientFlags::NONE, Dialect::Simple);
-        Self { state: State::Greeting, client, dialect, selected: None, options: 0 }
-    }
-}
-
 impl ServerHandshake {
+    /// The beginning of one, with a client that is connected in the clear.
+    #[must_use]
+    pub const fn new(tls: Tls) -> Self {
+        let (client, dialect) = (ClientFlags::NONE, Dialect::Simple);
+        Self { state: State::Greeting, tls, client, dialect, selected: None, options: 0 }
+    }
+
     /// Takes from `input` what it can, appends to `output` what there is to say, and tells what to do next.
     /// Call it first with empty input: the server speaks first.
     ///
@@ -152,6 +158,9 @@ impl ServerHandshake {
         let OptionHeader { option, length } = header;
         let known = Known::of(option);
         if known == Some(Known::ExportName) {
+            if !self.tls.admits(known) {
+                return Err(HandshakeError::TlsRequired);
+            }
             if in_memory(length) > STRING_BYTES_MAX {
                 return Err(HandshakeError::InvalidName { length });
             }
@@ -159,6 +168,10 @@ impl ServerHandshake {
             return Err(HandshakeError::NotFixedNewstyle { option });
         }
         let refusal = match known {
+            _ if !self.tls.admits(known) => Refusal::new(
+                ReplyKind::TLS_REQUIRED,
+                "this server talks in TLS alone; STARTTLS begins it",
+            ),
             Some(known) if length <= OPTION_BYTES_MAX => return Ok(State::Data { known, header }),
             Some(_) => Refusal::new(ReplyKind::TOO_BIG, "the option is longer than 64 KiB"),
             None => Refusal::new(ReplyKind::UNSUPPORTED, "this server does not know the option"),
@@ -181,6 +194,7 @@ impl ServerHandshake {
         let data = input.split_to(length);
         match self.answer(known, &data, output, exports)? {
             Ok(Step::Send) => Ok(Some(self.go_on(State::Option, Step::Send))),
+            Ok(Step::StartTls) => self.start_tls(input).map(Some),
             Ok(step) => Ok(Some(step)),
             Err(refusal) => {
                 refusal.put(output, header.option);
@@ -214,6 +228,7 @@ impl ServerHandshake {
                 Ok(Step::Aborted)
             }
             Known::List => list::answer(data, exports, output).map(|()| Step::Send),
+            Known::StartTls => starttls::answer(data, self.tls, output).map(|()| Step::StartTls),
             Known::Info => info::answer(data, dialect, exports, output).map(|()| Step::Send),
             Known::Go => go::answer(data, dialect, exports, output).map(chosen),
             Known::StructuredReply => {
@@ -234,6 +249,17 @@ impl ServerHandshake {
                 extended_headers::answer(data, output).map(|agreed| self.speak(agreed))
             }
         })
+    }
+
+    /// Forgets all that was said in the clear, but for the client's flags: greeting and flags are not sent again.
+    fn start_tls<T>(&mut self, input: &BytesMut) -> Result<Step<T>, HandshakeError> {
+        if !input.is_empty() {
+            return Err(HandshakeError::BytesBehindStartTls { count: input.len() });
+        }
+        self.tls = Tls::Established;
+        self.dialect = Dialect::Simple;
+        self.selected = None;
+        Ok(self.go_on(State::Option, Step::StartTls))
     }
 
     const fn speak<T>(&mut self, dialect: Dialect) -> Step<T> {

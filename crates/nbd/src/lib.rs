@@ -36,6 +36,7 @@ pub use error::{ErrorNumber, HandshakeError, WrongMagic};
 pub use export::{BlockSizes, Export, ExportDescription, Exports};
 pub use flags::{ClientFlags, CommandFlags, HandshakeFlags, TransmissionFlags};
 pub use handshake::{Chosen, ServerHandshake, Step};
+pub use option::starttls::Tls;
 pub use reply::SimpleReply;
 pub use request::{Command, Cookie, RequestHeader};
 pub use status_payload::StatusPayload;

@@ -7,7 +7,9 @@ mod support;
 use bytes::BytesMut;
 use hotbay_nbd::client::{ClientError, Goal, Handshake, Opened, Step};
 use hotbay_nbd::option::{OptionCode, ReplyKind};
-use hotbay_nbd::{BlockSizes, ServerHandshake, Step as ServerStep, TransmissionFlags, WrongMagic};
+use hotbay_nbd::{
+    BlockSizes, ServerHandshake, Step as ServerStep, Tls, TransmissionFlags, WrongMagic,
+};
 use proptest::prelude::*;
 use support::*;
 
@@ -164,7 +166,7 @@ fn a_name_too_long_is_not_asked_for() {
 
 /// Joins the two roles until the client has ended.
 fn converse(goal: Goal) -> End {
-    let (mut server, mut client) = (ServerHandshake::default(), Handshake::new(goal).unwrap());
+    let (mut server, mut client) = (ServerHandshake::new(Tls::Off), Handshake::new(goal).unwrap());
     let (mut to_client, mut to_server) = (BytesMut::new(), BytesMut::new());
     for _ in 0..20 {
         match server.advance(&mut to_server, &mut to_client, &Two) {

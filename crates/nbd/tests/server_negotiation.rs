@@ -81,7 +81,7 @@ fn list_with_data_is_refused_in_step() {
 #[test]
 fn what_is_not_known_is_refused_in_step() {
     let words = "this server does not know the option";
-    for code in [0, 4, 5, 12, 99, u32::MAX] {
+    for code in [0, 4, 12, 99, u32::MAX] {
         let unsupported = text(ERR_UNSUP, code, words);
         let sent = option(code, &[0x5a; 70]);
         check(&[&sent, &option(2, b"")], &[&unsupported, &reply(2, ACK, b"")], &End::Aborted);
@@ -174,8 +174,8 @@ fn the_number_of_options_is_bounded() {
 #[test]
 fn one_answer_at_a_time_is_handed_out() {
     use bytes::BytesMut;
-    use hotbay_nbd::{ServerHandshake, Step};
-    let mut handshake = ServerHandshake::default();
+    use hotbay_nbd::{ServerHandshake, Step, Tls};
+    let mut handshake = ServerHandshake::new(Tls::Off);
     let mut input = BytesMut::from(cat(&[&flags(3), &option(3, b"").repeat(100)]).as_slice());
     let mut output = BytesMut::new();
     let mut largest = 0;

@@ -1,4 +1,4 @@
-//! A connection to a client, of either kind.
+//! A connection to a client, of either kind, and TLS over it.
 //!
 //! Usually the runtime watches its socket. A session that looks at the socket itself (see `session::spin`) would have
 //! the runtime wake a thread for every request all the same, on the client's processor at that. So the first look that
@@ -18,6 +18,7 @@ use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::coop;
+use tokio_rustls::server::TlsStream;
 
 use crate::session::{Look, Looked};
 
@@ -29,6 +30,7 @@ const EARLY_BYTES: usize = 8 << 10;
 #[derive(Debug)]
 pub(crate) struct Connection {
     socket: Socket,
+    is_local: bool,
     /// What a look has received, and how much of it was read.
     early: Vec<u8>,
     read: usize,
@@ -58,15 +60,21 @@ enum Unwatched {
 
 impl Connection {
     pub(crate) const fn unix(stream: UnixStream) -> Self {
-        Self::new(Watched::Unix(stream))
+        Self::new(Watched::Unix(stream), true)
     }
 
     pub(crate) const fn tcp(stream: TcpStream) -> Self {
-        Self::new(Watched::Tcp(stream))
+        Self::new(Watched::Tcp(stream), false)
     }
 
-    const fn new(socket: Watched) -> Self {
-        Self { socket: Socket::Watched(socket), early: Vec::new(), read: 0, failed: None }
+    const fn new(socket: Watched, is_local: bool) -> Self {
+        let socket = Socket::Watched(socket);
+        Self { socket, is_local, early: Vec::new(), read: 0, failed: None }
+    }
+
+    /// Whether its client is on this machine, and one that the socket file's mode lets in.
+    pub(crate) const fn is_local(&self) -> bool {
+        self.is_local
     }
 
     /// The socket, put back into the runtime's watch where it is out of it.
@@ -128,6 +136,14 @@ impl Look for Connection {
                 Looked::Something
             }
         }
+    }
+}
+
+/// What has been decrypted cannot be seen from here, nor whether what is in the socket is the whole of anything: so a session in
+/// TLS does not spin, but lets each look find something.
+impl Look for TlsStream<Connection> {
+    fn look(&mut self) -> Looked {
+        Looked::Something
     }
 }
 

@@ -22,6 +22,7 @@ mod server;
 mod session;
 mod sessions;
 mod socket_file;
+mod tls;
 mod traffic;
 
 pub use address::{ListenAddress, ParseAddressError};
@@ -31,4 +32,7 @@ pub use hotbay_nbd::ExportDescription;
 pub use limits::Limits;
 pub use server::Server;
 pub use sessions::Sessions;
+pub use tls::{
+    ClientFiles, Tls, TlsError, TlsFault, TlsFile, TlsFiles, TlsMode, WithoutCertificate,
+};
 pub use traffic::{ERRORS, Operation, OperationTraffic, Traffic, latency_bounds};

@@ -18,6 +18,16 @@ pub(crate) struct Agreed {
     pub(crate) received: BytesMut,
 }
 
+/// How a negotiation over one transport ends.
+pub(crate) enum Outcome {
+    /// A session begins.
+    Agreed(Agreed),
+    /// TLS begins: the negotiation is to go on over it.
+    StartTls,
+    /// The client wants no session.
+    Left,
+}
+
 /// Why there is no session.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NegotiationError {
@@ -25,32 +35,39 @@ pub(crate) enum NegotiationError {
     Closed,
     #[error("the connection is lost")]
     Lost(#[from] io::Error),
+    #[error("TLS cannot be begun")]
+    Tls(#[source] io::Error),
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
 }
 
-/// Negotiates; `None` where the client wants no session. Has no deadline of its own.
+/// Negotiates over `stream` from where `handshake` is. Has no deadline of its own.
 pub(crate) async fn negotiate<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
+    handshake: &mut ServerHandshake,
     exports: &dyn Exports,
-) -> Result<Option<Agreed>, NegotiationError> {
+) -> Result<Outcome, NegotiationError> {
     let exports = Negotiable(exports);
-    let mut handshake = ServerHandshake::default();
     let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
     loop {
         let step = handshake.advance(&mut input, &mut output, &exports)?;
         if matches!(step, Step::Aborted) {
             // The client may close without waiting for the answer.
             let _ = stream.write_all_buf(&mut output).await;
-            return Ok(None);
+            let _ = stream.shutdown().await;
+            return Ok(Outcome::Left);
         }
         stream.write_all_buf(&mut output).await?;
         match step {
             Step::Send | Step::Aborted => {}
             Step::Receive => receive(stream, &mut input).await?,
+            Step::StartTls => {
+                stream.flush().await?;
+                return Ok(Outcome::StartTls);
+            }
             Step::Transmit(chosen) => {
                 stream.flush().await?;
-                return Ok(Some(Agreed { chosen, received: input }));
+                return Ok(Outcome::Agreed(Agreed { chosen, received: input }));
             }
         }
     }

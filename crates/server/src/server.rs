@@ -7,18 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotbay_block::with_sources;
-use hotbay_nbd::Chosen;
+use hotbay_nbd::{self as nbd, Chosen, ServerHandshake};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::server::TlsStream;
 
 use crate::connection::Connection;
 use crate::contexts::Contexts;
 use crate::listener::{self, Listener};
-use crate::negotiation::{Agreed, NegotiationError, negotiate};
-use crate::session::{self, End, Floor};
+use crate::negotiation::{Agreed, NegotiationError, Outcome, negotiate};
+use crate::session::{self, End, Floor, Look};
+use crate::tls::{Tls, TlsMode};
 use crate::{BindError, Exports, Limits, ListenAddress, Sessions};
 
 /// How long to leave a system alone that cannot accept, for want of descriptors, for example.
@@ -40,6 +42,7 @@ struct Context {
     exports: Arc<dyn Exports>,
     limits: Limits,
     sessions: Sessions,
+    tls: Option<Tls>,
     /// Where sessions may spin before they sleep.
     floor: Option<Arc<Floor>>,
 }
@@ -47,6 +50,17 @@ struct Context {
 impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Context").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    /// What a client that is connected so may say, or must.
+    fn tls_for(&self, connection: &Connection) -> nbd::Tls {
+        match self.tls.as_ref().map(Tls::mode) {
+            None => nbd::Tls::Off,
+            Some(TlsMode::Required) if !connection.is_local() => nbd::Tls::Required,
+            Some(TlsMode::Offered | TlsMode::Required) => nbd::Tls::Offered,
+        }
     }
 }
 
@@ -65,8 +79,15 @@ impl Server {
             listeners.push(Listener::bind(address).await?);
         }
         let floor = Floor::new(limits.busy_poll, threads_that_run());
-        let context = Context { exports, limits, sessions: Sessions::default(), floor };
+        let context = Context { exports, limits, sessions: Sessions::default(), tls: None, floor };
         Ok(Self { listeners, context })
+    }
+
+    /// It, with TLS.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Tls) -> Self {
+        self.context.tls = Some(tls);
+        self
     }
 
     /// Where it listens, in the order given, with the ports that the system chose.
@@ -165,34 +186,39 @@ fn note_end(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
+/// A client with which a session was agreed upon.
+enum Ready {
+    Clear(Connection, Agreed),
+    Encrypted(Box<TlsStream<Connection>>, Agreed),
+}
+
 /// One connection, from its first byte to its last.
 async fn attend(
-    mut connection: Connection,
+    connection: Connection,
     context: Context,
     stopping: watch::Receiver<()>,
     _permit: OwnedSemaphorePermit,
 ) {
-    if let Some(agreed) = agree(&mut connection, &context, stopping.clone()).await {
-        let end = converse(&mut connection, agreed, &context, stopping).await;
-        if !matches!(end, End::Lost(_) | End::Closed { .. }) {
-            linger(&mut connection).await;
-        }
+    match agree(connection, &context, stopping.clone()).await {
+        Some(Ready::Clear(stream, agreed)) => hold(stream, agreed, &context, stopping).await,
+        Some(Ready::Encrypted(stream, agreed)) => hold(*stream, agreed, &context, stopping).await,
+        None => {}
     }
 }
 
 /// Negotiates, within the deadline and until the server is stopped.
-async fn agree<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut S,
+async fn agree(
+    connection: Connection,
     context: &Context,
     stopping: watch::Receiver<()>,
-) -> Option<Agreed> {
-    let negotiation = negotiate(stream, &*context.exports);
+) -> Option<Ready> {
+    let negotiation = negotiate_in_either(connection, context);
     let result = tokio::select! {
         result = timeout(context.limits.handshake_deadline, negotiation) => result,
         () = stopped(stopping) => return None,
     };
     match result {
-        Ok(Ok(agreed)) => return agreed,
+        Ok(Ok(ready)) => return ready,
         Ok(Err(NegotiationError::Closed)) => tracing::debug!("a client left before a session"),
         Ok(Err(error)) => tracing::warn!(error = with_sources(&error), "a negotiation failed"),
         Err(_) => tracing::warn!("a client did not negotiate in time"),
@@ -200,9 +226,43 @@ async fn agree<S: AsyncRead + AsyncWrite + Unpin>(
     None
 }
 
-/// Runs the session that was agreed upon.
-async fn converse(
-    stream: &mut Connection,
+/// Negotiates in the clear and, where that leads to it, in TLS.
+async fn negotiate_in_either(
+    mut connection: Connection,
+    context: &Context,
+) -> Result<Option<Ready>, NegotiationError> {
+    let exports = &*context.exports;
+    let mut handshake = ServerHandshake::new(context.tls_for(&connection));
+    match negotiate(&mut connection, &mut handshake, exports).await? {
+        Outcome::Agreed(agreed) => return Ok(Some(Ready::Clear(connection, agreed))),
+        Outcome::StartTls => {}
+        Outcome::Left => return Ok(None),
+    }
+    // Without TLS there is no such outcome.
+    let Some(tls) = &context.tls else { return Ok(None) };
+    let accepted = tls.acceptor().accept(connection).await;
+    let mut stream = Box::new(accepted.map_err(NegotiationError::Tls)?);
+    match negotiate(&mut *stream, &mut handshake, exports).await? {
+        Outcome::Agreed(agreed) => Ok(Some(Ready::Encrypted(stream, agreed))),
+        Outcome::StartTls | Outcome::Left => Ok(None),
+    }
+}
+
+/// Runs the session that was agreed upon, and lets its client take the last replies.
+async fn hold<S: AsyncRead + AsyncWrite + Look + Unpin>(
+    mut stream: S,
+    agreed: Agreed,
+    context: &Context,
+    stopping: watch::Receiver<()>,
+) {
+    let end = converse(&mut stream, agreed, context, stopping).await;
+    if !matches!(end, End::Lost(_) | End::Closed { .. }) {
+        linger(&mut stream).await;
+    }
+}
+
+async fn converse<S: AsyncRead + AsyncWrite + Look + Unpin>(
+    stream: &mut S,
     Agreed { chosen, received }: Agreed,
     context: &Context,
     stopping: watch::Receiver<()>,

@@ -50,11 +50,11 @@ class Daemon:
             print("the daemon's log ends:", *log[-20:], sep="\n  ", file=sys.stderr)
         shutil.rmtree(self.directory)
 
-    def start(self):
+    def start(self, *more):
         with open(self.directory / "log", "ab") as log:
             self.process = subprocess.Popen(
                 [HOTBAY, "serve", "hotbay.toml", "--state", "state", "--control", str(self.control),
-                 "--listen", f"unix:{self.socket}"],
+                 "--listen", f"unix:{self.socket}", *more],
                 cwd=self.directory, env=self.environment, stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS
         while self._run("status").returncode != 0:
@@ -104,6 +104,11 @@ class Daemon:
     def volume(self, name):
         volumes = json.loads(self.run("status", "--json"))["volumes"]
         return next(volume for volume in volumes if volume["name"] == name)
+
+    def resident_mib(self):
+        """How much memory the daemon has."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) // 1024
 
     def uri(self, export):
         return f"nbd+unix:///{export}?socket={self.socket}"

@@ -2,6 +2,7 @@
 the document as it comes in."""
 
 import socket
+import ssl
 import struct
 
 NBDMAGIC, IHAVEOPT, OPTION_REPLY = 0x4E42444D41474943, 0x49484156454F5054, 0x0003E889045565A9
@@ -47,10 +48,12 @@ class Reply:
 class Wire:
     """One connection. `dialect` is what was agreed upon so far: SIMPLE, STRUCTURED or EXTENDED."""
 
-    def __init__(self, path, flags=3):
-        self.socket = socket.socket(socket.AF_UNIX)
+    def __init__(self, place, flags=3):
+        """`place` is the path of a Unix socket, or host and port."""
+        is_tcp = isinstance(place, tuple)
+        self.socket = socket.socket(socket.AF_INET if is_tcp else socket.AF_UNIX)
         self.socket.settimeout(20)
-        self.socket.connect(str(path))
+        self.socket.connect(place if is_tcp else str(place))
         self.dialect, self.cookie, self.sent = SIMPLE, 0, {}
         magic, option, offered = struct.unpack(">QQH", self.take(18))
         assert (magic, option, offered & 3) == (NBDMAGIC, IHAVEOPT, 3)
@@ -73,7 +76,23 @@ class Wire:
         try:
             while self.socket.recv(65536):
                 pass
+        except (ConnectionResetError, BrokenPipeError, ssl.SSLError):
+            pass
+        return True
+
+    def take_all(self):
+        """All that comes until the server hangs up."""
+        whole = b""
+        try:
+            while piece := self.socket.recv(65536):
+                whole += piece
         except ConnectionResetError:
+            pass
+        return whole
+
+    def says_goodbye(self):
+        """The server ended TLS before the connection, so that nobody else can have ended it."""
+        while self.socket.recv(65536):
             pass
         return True
 
@@ -97,6 +116,16 @@ class Wire:
 
     def outcome(self, number, data=b""):
         return self.option(number, data)[-1][0]
+
+    def start_tls(self, context):
+        """STARTTLS: what was agreed upon counts no more."""
+        assert self.outcome(STARTTLS) == REP_ACK
+        self.wrap(context)
+        return self
+
+    def wrap(self, context):
+        self.socket = context.wrap_socket(self.socket, server_hostname="localhost", suppress_ragged_eofs=False)
+        self.dialect = SIMPLE
 
     def speak(self, dialect):
         if dialect == STRUCTURED:

@@ -21,6 +21,7 @@ pub(crate) mod scrub;
 pub(crate) mod status;
 pub(crate) mod swap;
 mod table;
+pub(crate) mod tls;
 pub(crate) mod top;
 pub(crate) mod volume;
 pub(crate) mod wait;

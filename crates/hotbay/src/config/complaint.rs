@@ -38,9 +38,15 @@ impl Source<'_> {
 
     /// A failure at a place in the text.
     pub(super) fn at(self, span: Range<usize>, message: &str) -> Failure {
-        let (line, column) = self.line_and_column(span.start);
+        let place = self.place(span.clone());
         let key = self.key_before(span.start).map(|key| format!("{key}: ")).unwrap_or_default();
-        Failure::new(format!("{}:{line}:{column}: {key}{message}", self.file))
+        Failure::new(format!("{place}{key}{message}"))
+    }
+
+    /// A place in the text, as a complaint begins with it.
+    pub(super) fn place(self, span: Range<usize>) -> String {
+        let (line, column) = self.line_and_column(span.start);
+        format!("{}:{line}:{column}: ", self.file)
     }
 
     /// The line and the column in characters of a place in the text, both counted from 1.

@@ -11,6 +11,7 @@ use toml::Spanned;
 
 use super::complaint;
 use super::hook::HookTable;
+use super::tls::TlsTable;
 use super::value::{
     AbsentReads, BayCount, BusyPoll, Bytes, Count, JournalFull, Layout, Listen, Medium, Metrics,
     Name, Time,
@@ -80,6 +81,9 @@ pub(crate) struct ConfigFile {
     pub(super) handshake_timeout: Option<HandshakeTimeout>,
     /// How long a session spins before it sleeps, 0s to 50us; default `0s`: not at all.
     pub(super) busy_poll: Option<BusyPoll>,
+    /// Whether NBD clients talk in TLS.
+    #[serde(default)]
+    pub(super) tls: TlsTable,
     /// What holds for each volume that does not say otherwise.
     #[serde(default)]
     pub(super) defaults: DefaultsTable,
@@ -157,7 +161,8 @@ impl ConfigFile {
     pub(crate) fn parse(text: &str, file: &str) -> Result<Self, Failure> {
         let needs = "a volume has a name and a medium, a hook a command; see config/reference.toml";
         let source = complaint::Source { file, text, needs };
-        let parsed: Self = toml::from_str(text).map_err(|error| source.about(&error))?;
+        let mut parsed: Self = toml::from_str(text).map_err(|error| source.about(&error))?;
+        parsed.tls.note_places(source);
         parsed.refuse_equal_names(source)?;
         Ok(parsed)
     }

@@ -9,6 +9,7 @@ mod hook;
 mod places;
 mod resolve;
 mod summary;
+mod tls;
 mod value;
 
 pub(crate) use file::{ConfigFile, DefaultsTable, read_text};
@@ -16,6 +17,7 @@ pub(crate) use hook::HookConfig;
 pub(crate) use places::Environment;
 pub(crate) use resolve::{AutoInsert, Config, Overrides, VolumeConfig, resolve};
 pub(crate) use summary::summary;
+pub(crate) use tls::TlsConfig;
 pub(crate) use value::{
     AbsentReads, BayCount, BusyPoll, JournalFull, Layout, Metrics, Name, VolumeFlag,
     format_duration, parse_duration,

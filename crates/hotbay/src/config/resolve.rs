@@ -13,6 +13,7 @@ use hotbay_server::ListenAddress;
 use super::file::{ConfigFile, DefaultsTable, VolumeTable};
 use super::hook::{self, HookConfig};
 use super::places::Environment;
+use super::tls::{self, TlsConfig};
 use super::value::{
     AbsentReads, BayCount, BusyPoll, JournalFull, Layout, Listen, Medium, Metrics, Name,
     VolumeFlag, check_socket_path,
@@ -48,6 +49,8 @@ pub(crate) struct Overrides {
     pub(crate) control: Option<PathBuf>,
     /// `--state` or `HOTBAY_STATE`.
     pub(crate) state: Option<PathBuf>,
+    /// `--tls`: the directory of the files.
+    pub(crate) tls: Option<PathBuf>,
     /// `--metrics`.
     pub(crate) metrics: Option<Metrics>,
     /// `--busy-poll`.
@@ -65,6 +68,8 @@ pub(crate) struct Config {
     pub(crate) layout: Layout,
     /// Where NBD clients connect; at least one, each once.
     pub(crate) listen: Vec<ListenAddress>,
+    /// Whether NBD clients talk in TLS; `None`: they cannot.
+    pub(crate) tls: Option<TlsConfig>,
     /// The socket for the other commands.
     pub(crate) control: PathBuf,
     /// The directory that survives a restart; on stable storage.
@@ -161,6 +166,7 @@ pub(crate) fn resolve(
         bays: bays.map_or(Bays::OneEach, Bays::Fixed),
         layout: overrides.layout.or(file.layout).unwrap_or(Layout::Volumes),
         listen: listen.into_iter().map(|address| address.absolute(&environment.current)).collect(),
+        tls: tls::resolve(file.tls, overrides.tls, &environment.current),
         control,
         state,
         metrics: overrides.metrics.or(file.metrics).unwrap_or(Metrics::Off),

@@ -16,6 +16,7 @@ pub(crate) fn summary(config: &Config) -> String {
     line("bays", config.bay_count().to_string());
     line("layout", config.layout.to_string());
     line("listen", listen.join(", "));
+    line("tls", config.tls.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string));
     line("control", config.control.display().to_string());
     line("state", config.state.display().to_string());
     line("metrics", config.metrics.to_string());

@@ -38,6 +38,7 @@ name               hotbay
 bays               2
 layout             volumes
 listen             unix:/run/user/1/hotbay/nbd.sock
+tls                off
 control            /run/user/1/hotbay/control.sock
 state              /home/me/.local/state/hotbay
 metrics            off
@@ -85,6 +86,12 @@ fn every_key_arrives() {
         command = ["/x", "y"]
         events = ["lost"]
         timeout = "1m"
+        [tls]
+        mode = "offered"
+        certificate = "/tls/c.pem"
+        key = "k.pem"
+        client_ca = "/ca.pem"
+        client_certificate = "optional"
         [[volume]]
         name = "usb"
         medium = "usb.img"
@@ -101,6 +108,7 @@ name               shelf
 bays               1
 layout             volumes
 listen             unix:/here/n.sock, tcp:[::1]:10809
+tls                offered, with /tls/c.pem and /here/k.pem, clients may show a certificate signed by /ca.pem
 control            /here/c.sock
 state              /here/s
 metrics            [::]:1
@@ -175,6 +183,7 @@ fn flags_win_over_the_file() {
         listen: vec!["unix:flag.sock".parse().unwrap()],
         control: Some("c".into()),
         state: Some("/flag/s".into()),
+        tls: None,
         metrics: Some("2".parse().unwrap()),
         busy_poll: Some("20us".parse().unwrap()),
     };
@@ -469,9 +478,10 @@ fn the_reference_has_every_key_with_its_default() {
     let table: toml::Table = text.parse().unwrap();
     let mut keys: Vec<&str> = table.keys().map(String::as_str).collect();
     keys.extend(table["defaults"].as_table().unwrap().keys().map(String::as_str));
+    keys.extend(table["tls"].as_table().unwrap().keys().map(String::as_str));
     keys.extend(table["volume"][0].as_table().unwrap().keys().map(String::as_str));
     // What the parser offers for a key that does not exist is what there is.
-    for scope in ["", "[defaults]\n", "[[volume]]\n"] {
+    for scope in ["", "[tls]\n", "[defaults]\n", "[[volume]]\n"] {
         let failure = ConfigFile::parse(&format!("{scope}zzzzzzzzzzzz = 1"), "h.toml").unwrap_err();
         let offered = failure.hint().unwrap().strip_prefix("the keys here are ").unwrap();
         for key in offered.split(", ") {

@@ -10,6 +10,7 @@ pub(crate) mod go;
 pub(crate) mod info;
 pub(crate) mod list;
 pub(crate) mod meta_context;
+pub(crate) mod starttls;
 pub(crate) mod structured_reply;
 
 use std::borrow::Cow;
@@ -32,6 +33,8 @@ impl OptionCode {
     pub const ABORT: Self = Self(2);
     /// Name the exports.
     pub const LIST: Self = Self(3);
+    /// Carry the rest in TLS.
+    pub const STARTTLS: Self = Self(5);
     /// Describe an export.
     pub const INFO: Self = Self(6);
     /// Describe an export and go to the transmission phase.
@@ -52,6 +55,7 @@ impl fmt::Display for OptionCode {
             Self::EXPORT_NAME => "EXPORT_NAME",
             Self::ABORT => "ABORT",
             Self::LIST => "LIST",
+            Self::STARTTLS => "STARTTLS",
             Self::INFO => "INFO",
             Self::GO => "GO",
             Self::STRUCTURED_REPLY => "STRUCTURED_REPLY",
@@ -75,6 +79,7 @@ pub(crate) enum Known {
     ExportName,
     Abort,
     List,
+    StartTls,
     Info,
     Go,
     StructuredReply,
@@ -89,6 +94,7 @@ impl Known {
             OptionCode::EXPORT_NAME => Self::ExportName,
             OptionCode::ABORT => Self::Abort,
             OptionCode::LIST => Self::List,
+            OptionCode::STARTTLS => Self::StartTls,
             OptionCode::INFO => Self::Info,
             OptionCode::GO => Self::Go,
             OptionCode::STRUCTURED_REPLY => Self::StructuredReply,

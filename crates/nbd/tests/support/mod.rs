@@ -4,7 +4,7 @@
 use bytes::BytesMut;
 use hotbay_nbd::{
     BlockSizes, Chosen, Dialect, Export, ExportDescription, Exports, HandshakeError,
-    ServerHandshake, Step, TransmissionFlags,
+    ServerHandshake, Step, Tls, TransmissionFlags,
 };
 
 pub(crate) const OPTION: u64 = 0x4948_4156_454f_5054;
@@ -16,7 +16,9 @@ pub(crate) const SERVER: u32 = 2;
 pub(crate) const INFO: u32 = 3;
 pub(crate) const ERR_EXTENDED_REQUIRED: u32 = 0x8000_000a;
 pub(crate) const ERR_UNSUP: u32 = 0x8000_0001;
+pub(crate) const ERR_POLICY: u32 = 0x8000_0002;
 pub(crate) const ERR_INVALID: u32 = 0x8000_0003;
+pub(crate) const ERR_TLS_REQD: u32 = 0x8000_0005;
 pub(crate) const ERR_UNKNOWN: u32 = 0x8000_0006;
 pub(crate) const ERR_TOO_BIG: u32 = 0x8000_0009;
 
@@ -99,13 +101,14 @@ pub(crate) enum End {
     /// The same, with these contexts selected.
     Selects(Vec<u32>, String),
     Aborted,
+    StartsTls,
     Fails(HandshakeError),
 }
 
 /// Feeds the pieces one after another; gives all output, how it stands at the end, and the most that the
 /// input had to hold.
 pub(crate) fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, End, usize) {
-    let mut handshake = ServerHandshake::default();
+    let mut handshake = ServerHandshake::new(Tls::Off);
     let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
     let mut held = 0;
     let mut pieces = pieces.into_iter();
@@ -130,6 +133,7 @@ pub(crate) fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, 
                 pieces.for_each(|piece| input.extend_from_slice(piece));
                 return (output.to_vec(), End::Transmits(export.name, input.to_vec()), held);
             }
+            Ok(Step::StartTls) => return (output.to_vec(), End::StartsTls, held),
             Ok(Step::Aborted) => return (output.to_vec(), End::Aborted, held),
             Err(error) => return (output.to_vec(), End::Fails(error), held),
         }

@@ -28,14 +28,14 @@ const TURN: Duration = Duration::from_micros(500);
 
 /// A stream that can be looked at without waiting for it.
 pub(crate) trait Look {
-    /// Whether there is something to be read. The next read waits as if nobody had looked.
+    /// Whether there is, or may be, something to be read. The next read waits as if nobody had looked.
     fn look(&mut self) -> Looked;
 }
 
 /// What a look has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Looked {
-    /// Bytes, the end, or an error: the next read does not wait.
+    /// Bytes, the end, or an error: the next read is worth it.
     Something,
     /// Nothing yet.
     Nothing,

@@ -11,7 +11,7 @@ use hotbay_block::{
 use hotbay_nbd::uri::{NbdUri, ServerPlace};
 use hotbay_nbd::{
     BlockSizes, Command, CommandFlags, Dialect, ErrorNumber, Export, ExportDescription, Exports,
-    RequestHeader, ServerHandshake, SimpleReply, Step, TransmissionFlags,
+    RequestHeader, ServerHandshake, SimpleReply, Step, Tls, TransmissionFlags,
 };
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -207,7 +207,7 @@ async fn serve(shared: Arc<Shared>, stream: UnixStream) {
 
 /// One client from its first byte to its last; `None` where it has gone.
 async fn talk(shared: &Shared, stream: &mut UnixStream, input: &mut BytesMut) -> Option<()> {
-    let (mut handshake, mut output) = (ServerHandshake::default(), BytesMut::new());
+    let (mut handshake, mut output) = (ServerHandshake::new(Tls::Off), BytesMut::new());
     loop {
         let step = handshake.advance(input, &mut output, shared).ok()?;
         stream.write_all_buf(&mut output).await.ok()?;
@@ -215,7 +215,7 @@ async fn talk(shared: &Shared, stream: &mut UnixStream, input: &mut BytesMut) ->
             Step::Receive => receive(stream, input).await?,
             Step::Send => {}
             Step::Transmit(_) => break,
-            Step::Aborted => return None,
+            Step::Aborted | Step::StartTls => return None,
         }
     }
     loop {
