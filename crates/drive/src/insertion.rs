@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotbay_block::{Identity, Medium, Request};
+use hotbay_block::{ErrorKind, Identity, Medium, Request};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -160,7 +160,15 @@ impl Volume {
         let doing = Doing::Other("the request to open it");
         let opened = self.in_time(stay, name, doing, opening).await?;
         let opened = opened.ok_or_else(|| self.no_answer(name, doing))?;
-        opened.map_err(|error| Refusal::new(error.with_sources()))
+        opened.map_err(|error| {
+            let refusal = Refusal::new(error.with_sources());
+            match error.kind() {
+                ErrorKind::Gone => {
+                    refusal.hint("nothing was changed; bring it back, or name another medium")
+                }
+                _ => refusal,
+            }
+        })
     }
 
     /// Looks who a medium is that is not in.

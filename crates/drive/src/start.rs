@@ -138,7 +138,7 @@ async fn first_look(settings: &VolumeSettings, around: &Surroundings) -> Result<
     });
     let identity = looked.map_err(|error| {
         Refusal::new(format!("volume {name}: {}", error.with_sources()))
-            .hint("a volume's first medium tells its size; '?create=64MiB' behind a file's path makes one")
+            .hint("a volume's first medium tells its size, so it must be there once; '?create=64MiB' behind a file's path makes a file")
     })?;
     match identity.size_bytes {
         0 => Err(Refusal::new(format!("{medium}, the medium of volume {name}, is empty"))

@@ -110,7 +110,10 @@ pub const fn answer(state: State, trigger: Trigger) -> Answer {
         (_, T::JournalFailed) => Go(Failed),
 
         (Absent, T::Insert) => Go(Replaying),
-        (Absent, T::Eject | T::Pull) => Refuse("its medium is away already", "see 'hotbay status'"),
+        (Absent, T::Eject | T::Pull) => Refuse(
+            "its medium is away already",
+            "it may be taken away; 'hotbay insert VOLUME' brings it back",
+        ),
         (Absent, T::Loss | T::ReplayDone | T::CopyDone | T::CopyFailed) => Ignore,
         (Absent, T::Copy) => Refuse(
             "its medium is away, so there is nothing to copy from",

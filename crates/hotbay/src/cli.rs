@@ -9,7 +9,7 @@ use hotbay_nbd::uri::NbdUri;
 
 use hotbay_server::ListenAddress;
 
-use crate::attach::NbdDevice;
+use crate::attach::{Attached, NbdDevice};
 use crate::config::{
     BayCount, BusyPoll, Layout, Metrics, Name, Overrides, VolumeFlag, parse_duration,
 };
@@ -416,34 +416,48 @@ pub(crate) struct EventsArgs {
 }
 
 /// `attach`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 It prints the device's path when it can be used and returns; a process stays that connects the device again whenever \
 the daemon was restarted. What it has to say is in the kernel's log. Where that process was killed, the same line \
-with the device in it starts another.
+starts another.
 
 Requests wait while the daemon is away. After --wait-for-daemon they fail and the device is disconnected.
+
+/etc/hotbay/attach may say what an export is to become, in lines of EXPORT DEVICE OPTION,OPTION:
+  usb     /dev/nbd0
+  backup  -          server=unix:/run/hotbay-b/nbd.sock,wait-for-daemon=1h    # - is a device that is free
+Flags win over it. With the udev rule of hotbay a device is also /dev/hotbay/EXPORT.
 
 Examples:
   mount $(hotbay attach usb) /mnt
   hotbay attach usb /dev/nbd0 --wait-for-daemon 1h
+  hotbay attach --all
   hotbay attach --list")]
 pub(crate) struct AttachArgs {
     /// The export: a volume's name
-    #[arg(required_unless_present = "list")]
+    #[arg(required_unless_present_any = ["list", "all"])]
     pub(crate) export: Option<Name>,
 
-    /// The device [default: one that is free]
+    /// The device [default: that of its line in the table, else one that is free]
     #[arg(value_name = "/dev/nbdN")]
     pub(crate) device: Option<NbdDevice>,
 
-    /// How long the daemon may be away before requests fail: 30s, 5m, 1h
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
-    pub(crate) wait_for_daemon: Duration,
+    /// How long the daemon may be away before requests fail: 30s, 5m, 1h [default: as in the table, else 5m]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) wait_for_daemon: Option<Duration>,
 
-    /// Where the server is: unix:PATH or tcp:HOST:PORT [default: what the daemon tells]
+    /// Where the server is: unix:PATH or tcp:HOST:PORT [default: as in the table, else what the daemon tells]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) server: Option<ListenAddress>,
+
+    /// Attach each export of the table that is not attached yet
+    #[arg(long, conflicts_with_all = ["export", "list", "foreground", "wait_for_daemon", "server"])]
+    pub(crate) all: bool,
+
+    /// The table [default: /etc/hotbay/attach, which may be missing]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) table: Option<PathBuf>,
 
     /// Stay, and tell what happens on standard error: for systemd and its like
     #[arg(long)]
@@ -463,12 +477,13 @@ pub(crate) struct AttachArgs {
 #[command(after_help = "\
 A device that is mounted, or in use in another way, is not let go. It returns when the kernel has let it go.
 
-Example:
-  umount /mnt && hotbay detach /dev/nbd0")]
+Examples:
+  umount /mnt && hotbay detach /dev/nbd0
+  hotbay detach usb")]
 pub(crate) struct DetachArgs {
-    /// The device
-    #[arg(value_name = "/dev/nbdN")]
-    pub(crate) device: NbdDevice,
+    /// The device, or the export that is attached
+    #[arg(value_name = "/dev/nbdN|EXPORT")]
+    pub(crate) attached: Attached,
 }
 
 /// `journal`.
@@ -860,7 +875,10 @@ mod tests {
             "hotbay attach usb",
             "hotbay attach usb /dev/nbd3 --wait-for-daemon 1h --foreground --server tcp:h:1",
             "hotbay attach --list",
+            "hotbay attach --all --table t",
             "hotbay detach /dev/nbd3",
+            "hotbay detach usb",
+            "hotbay detach /dev/hotbay/usb",
             "hotbay journal list --json",
             "hotbay journal --state /s show usb --extents --records",
             "hotbay journal verify",
@@ -904,7 +922,9 @@ mod tests {
             ("hotbay fault usb", "<SPEC>"),
             ("hotbay attach", "<EXPORT>"),
             ("hotbay attach usb /dev/sda", "write /dev/nbd0"),
-            ("hotbay detach", "</dev/nbdN>"),
+            ("hotbay detach", "</dev/nbdN|EXPORT>"),
+            ("hotbay detach a/b", "no name because of `/`"),
+            ("hotbay attach usb --all", "cannot be used with"),
         ] {
             let error = parse(line).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");

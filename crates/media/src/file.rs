@@ -360,7 +360,11 @@ fn cannot_create(path: &Path, error: IoError) -> Error {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::FileTooLarge => ErrorKind::NoSpace,
         _ => ErrorKind::Medium,
     };
-    Error::new(kind, format!("cannot create {}", path.display())).caused_by(error)
+    let what = match kind {
+        ErrorKind::Gone => format!("there is no directory for {}", path.display()),
+        _ => format!("cannot create {}", path.display()),
+    };
+    Error::new(kind, what).caused_by(error)
 }
 
 #[cfg(test)]

@@ -58,6 +58,12 @@ impl NbdDevice {
         Ok(devices)
     }
 
+    /// Those that hotbay attached to an export, whichever daemon's; none where sysfs cannot be read.
+    pub(crate) fn attached_to(export: &str) -> Vec<Self> {
+        let of_it = |device: &Self| device.attachment().is_some_and(|id| id.export == export);
+        Self::all().unwrap_or_default().into_iter().filter(of_it).collect()
+    }
+
     /// Its node.
     pub(crate) fn path(self) -> PathBuf {
         PathBuf::from(self.to_string())
@@ -95,6 +101,17 @@ impl NbdDevice {
         !self.is_attached()
             && read("size").trim() == "0"
             && read("inflight").split_whitespace().all(|count| count == "0")
+    }
+
+    /// Tells udev to look at it and its partitions again, so that their links under `/dev/hotbay` come and go with the
+    /// attachment. Where that is not possible there is nobody to tell.
+    pub(crate) fn announce(self) {
+        let _ = fs::write(self.sysfs().join("uevent"), "change");
+        for entry in fs::read_dir(self.sysfs()).into_iter().flatten().flatten() {
+            if entry.path().join("partition").exists() {
+                let _ = fs::write(entry.path().join("uevent"), "change");
+            }
+        }
     }
 
     /// How often the kernel looks whether a request's connection is another one by now, and then asks again. It

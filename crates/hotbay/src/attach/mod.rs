@@ -19,6 +19,7 @@
 //! * **No deadline on an answer.** A read may wait for its medium. Only a dead connection makes the kernel ask again.
 //! * **An end.** When the daemon stays away for too long the device is disconnected, and all that waits fails.
 
+mod attached;
 mod attributes;
 mod device;
 mod identity;
@@ -26,13 +27,16 @@ mod keeper;
 mod netlink;
 mod place;
 mod resident;
+mod table;
 mod upstream;
 mod users;
 
+pub(crate) use attached::Attached;
 pub(crate) use device::NbdDevice;
 pub(crate) use identity::{AttachmentId, ContentId};
 pub(crate) use netlink::NbdKernel;
 pub(crate) use place::{holder, is_given_up, pause};
 pub(crate) use resident::{Attaching, Resident, Voice};
+pub(crate) use table::{AttachLine, AttachTable};
 pub(crate) use upstream::{UpstreamError, connect};
 pub(crate) use users::users;

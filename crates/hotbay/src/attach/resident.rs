@@ -152,9 +152,13 @@ impl Resident {
                     // First: nobody is to take the device over in between.
                     self.place.give_up(self.id.nonce)?;
                     self.kernel.disconnect(self.device)?;
+                    self.device.announce();
                     return Err(io::Error::new(io::ErrorKind::TimedOut, news.unwrap_or_default()));
                 }
-                Action::End => return Ok(()),
+                Action::End => {
+                    self.device.announce();
+                    return Ok(());
+                }
             };
         }
     }

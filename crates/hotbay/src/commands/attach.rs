@@ -1,8 +1,10 @@
 //! `hotbay attach`.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -17,14 +19,17 @@ use super::output::{self, Colours};
 use super::table::{Cell, table};
 use super::{Daemon, unexpected};
 use crate::attach::{
-    Attaching, AttachmentId, NbdDevice, NbdKernel, Resident, UpstreamError, Voice, connect, holder,
-    is_given_up, pause,
+    AttachLine, AttachTable, Attaching, AttachmentId, NbdDevice, NbdKernel, Resident,
+    UpstreamError, Voice, connect, holder, is_given_up, pause,
 };
 use crate::cli::AttachArgs;
 use crate::config::Environment;
 use crate::control::{ControlReply, ControlRequest, Status};
 use crate::failure::Failure;
 use crate::nearest::nearest;
+
+/// How long the daemon may be away when nobody says how long.
+const WAIT_FOR_DAEMON: Duration = Duration::from_secs(300);
 
 /// How long the node of a device may take to appear.
 const NODE: Duration = Duration::from_secs(5);
@@ -45,9 +50,59 @@ pub(crate) fn run(
         return list();
     }
     must_be_root()?;
-    match arguments.foreground || arguments.resident {
-        true => stay(daemon, arguments, environment),
-        false => leave_a_resident(),
+    let table = AttachTable::read(arguments.table.as_deref())?;
+    match (&arguments.export, arguments.foreground || arguments.resident) {
+        (None, _) => attach_all(&table, arguments.table.as_deref(), daemon),
+        (Some(export), true) => {
+            let said = table.about(&export.to_string())?;
+            stay(daemon, &arguments.or_as_in(said), environment)
+        }
+        (Some(_), false) => leave_a_resident(std::env::args_os().skip(1)),
+    }
+}
+
+/// Attaches what the table has and is not attached, each with a resident of its own. One that fails is in the way of no other.
+fn attach_all(table: &AttachTable, named: Option<&Path>, daemon: &Daemon) -> Result<(), Failure> {
+    let mut failed = 0;
+    for (export, line) in table.exports() {
+        let attached = match line {
+            Err(failure) => Err(failure.clone()),
+            Ok(_) if is_attached(export) => Ok(()),
+            Ok(_) => leave_a_resident(one_of_all(export, named, daemon)),
+        };
+        if let Err(failure) = attached {
+            failure.tell();
+            failed += 1;
+        }
+    }
+    if failed > 0 { Err(Failure::told()) } else { Ok(()) }
+}
+
+/// Whether a device is attached to the export and somebody keeps it.
+fn is_attached(export: &str) -> bool {
+    NbdDevice::attached_to(export).into_iter().any(|device| holder(device).is_some())
+}
+
+/// The command line for one export of the table.
+fn one_of_all(export: &str, named: Option<&Path>, daemon: &Daemon) -> Vec<OsString> {
+    let mut words: Vec<OsString> = vec!["attach".into(), export.into()];
+    let flags = [("--table", named), ("--control", daemon.control().ok().map(PathBuf::as_path))];
+    for (flag, path) in flags.into_iter().filter_map(|(flag, path)| Some((flag, path?))) {
+        words.extend([flag.into(), path.into()]);
+    }
+    words
+}
+
+impl AttachArgs {
+    /// The same, with what the table says where the command line says nothing.
+    fn or_as_in(&self, line: AttachLine) -> Self {
+        let AttachLine { device, server, wait_for_daemon } = line;
+        Self {
+            device: self.device.or(device),
+            server: self.server.clone().or(server),
+            wait_for_daemon: self.wait_for_daemon.or(wait_for_daemon),
+            ..self.clone()
+        }
     }
 }
 
@@ -60,12 +115,12 @@ pub(super) fn must_be_root() -> Result<(), Failure> {
     }
 }
 
-/// Runs this command once more as the resident, and returns when that has a device, or has failed.
-fn leave_a_resident() -> Result<(), Failure> {
+/// Runs a command line as the resident, and returns when that has a device, or has failed.
+fn leave_a_resident(words: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
     let cannot = |error: io::Error| Failure::new(format!("cannot start the resident: {error}"));
     let mut resident = Command::new("/proc/self/exe");
     let name = std::env::args_os().next().unwrap_or_else(|| "hotbay".into());
-    resident.arg0(name).args(std::env::args_os().skip(1)).arg("--resident");
+    resident.arg0(name).args(words).arg("--resident");
     let mut resident =
         resident.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(cannot)?;
     let mut line = String::new();
@@ -88,6 +143,7 @@ fn stay(daemon: &Daemon, arguments: &AttachArgs, environment: &Environment) -> R
     let device = resident.device();
     let shown = node_is_there(device).and_then(|()| {
         look_for_partitions(device);
+        device.announce();
         output::print_line(device)
     });
     if let Err(failure) = shown {
@@ -121,8 +177,9 @@ fn attach(
     environment: &Environment,
 ) -> Result<Resident, Failure> {
     let kernel = NbdKernel::open().map_err(|error| no_client(&error))?;
-    let AttachArgs { device, wait_for_daemon: wait, .. } = *arguments;
     let export = arguments.export.as_ref().map(ToString::to_string).unwrap_or_default();
+    let device = arguments.device.or_else(|| orphan(&export));
+    let wait = arguments.wait_for_daemon.unwrap_or(WAIT_FOR_DAEMON);
     let occupied = device.filter(|device| device.is_attached());
     let earlier = occupied.map(|device| may_be_taken_over(device, &export)).transpose()?;
     let server = match (&arguments.server, &earlier) {
@@ -149,6 +206,15 @@ fn attach(
         None => Resident::attach(attaching, device),
     }
     .map_err(|error| not_attached(&error, device))
+}
+
+/// The device of this export that has lost its resident: who names no device means that one.
+fn orphan(export: &str) -> Option<NbdDevice> {
+    let lost = |device: &NbdDevice| {
+        let given_up = device.attachment().is_some_and(|id| is_given_up(*device, id.nonce));
+        holder(*device).is_none() && !given_up
+    };
+    NbdDevice::attached_to(export).into_iter().find(lost)
 }
 
 /// An attached device that has lost its resident may get another one.

@@ -26,8 +26,8 @@ const SLOW: Duration = Duration::from_secs(2);
 /// # Errors
 /// Where it is in use, cannot be flushed, or the kernel refuses: then it is attached as before.
 pub(crate) fn run(arguments: &DetachArgs) -> Result<(), Failure> {
-    let device = arguments.device;
     must_be_root()?;
+    let device = arguments.attached.device()?;
     if !device.exists() {
         return Err(Failure::new(format!("there is no {device}"))
             .with_hint("'hotbay attach --list' shows what is attached"));
@@ -43,7 +43,9 @@ pub(crate) fn run(arguments: &DetachArgs) -> Result<(), Failure> {
     let disconnected = NbdKernel::open().and_then(|mut kernel| kernel.disconnect(device));
     disconnected.map_err(|error| Failure::new(format!("cannot detach {device}: {error}")))?;
     drop(mine);
-    wait_until_quiet(device)?;
+    let quiet = wait_until_quiet(device);
+    device.announce();
+    quiet?;
     output::print_line(format!("{device} is detached"))
 }
 

@@ -22,7 +22,8 @@ pub(crate) fn run(daemon: &Daemon, arguments: &WaitArgs) -> Result<(), Failure> 
             let timeout = format_duration(*timeout);
             Err(Failure::timed_out(format!(
                 "volume {volume} is {now}, not {state}, after {timeout}"
-            )))
+            ))
+            .with_hint(format!("'hotbay status {volume}' shows how it is doing")))
         }
         other => Err(super::unexpected(&other)),
     }

@@ -32,7 +32,7 @@ impl Source<'_> {
             [missing] if message.starts_with("missing field") => {
                 self.at(span, &format!("the key `{missing}` is missing")).with_hint(self.needs)
             }
-            _ => self.at(span, &message),
+            _ => self.at(span, &in_words(&message)),
         }
     }
 
@@ -66,6 +66,24 @@ impl Source<'_> {
         let before = self.text.get(..at).unwrap_or(self.text);
         before.rsplit('\n').next().unwrap_or(before)
     }
+}
+
+/// What the parser says of a value of another type, in the words of somebody who writes the file.
+fn in_words(message: &str) -> String {
+    let Some((found, expected)) =
+        message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
+    else {
+        return message.to_owned();
+    };
+    let expected = match expected {
+        "i64" | "u64" | "u32" | "usize" => "a number, without quotes",
+        "a sequence" => "a list, such as [\"…\", \"…\"]",
+        "path string" => "a path in quotes",
+        "a string" => "text in quotes",
+        "a boolean" => "true or false, without quotes",
+        other => other,
+    };
+    format!("{found} is not what belongs here; write {expected}")
 }
 
 /// The known word that is most like `typed`, where one is like it at all; else all of them.

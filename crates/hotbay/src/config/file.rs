@@ -45,7 +45,13 @@ pub(super) type ConnectionCount = Count<1, 65536>;
 /// Where it cannot be read, or is larger than that.
 pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
     let shown = path.display();
-    let cannot = |error| Failure::new(format!("cannot read {shown}: {error}"));
+    let cannot = |error: std::io::Error| {
+        let failure = Failure::new(format!("cannot read {shown}: {error}"));
+        match error.kind() {
+            std::io::ErrorKind::NotFound => failure.with_hint("name a file that is there"),
+            _ => failure,
+        }
+    };
     let mut text = String::new();
     let file = File::open(path).map_err(cannot)?;
     let bytes = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(cannot)?;

@@ -153,6 +153,7 @@ pub(crate) fn resolve(
         (_, Some(given)) => given.into_iter().map(|Listen(address)| address).collect(),
         (_, None) => vec![ListenAddress::Unix(environment.run(Some(&state))?.join("nbd.sock"))],
     };
+    refuse_equal_flags(&overrides.volumes)?;
     let mut volumes = volumes_of(file.volume, file.defaults, overrides.volumes);
     if volumes.is_empty() {
         volumes = built_in_volumes(&state, file.defaults);
@@ -179,6 +180,16 @@ pub(crate) fn resolve(
     };
     check(&config)?;
     Ok(config)
+}
+
+/// A flag takes the place of the file's medium, but not of another flag's.
+fn refuse_equal_flags(flags: &[VolumeFlag]) -> Result<(), Failure> {
+    let mut names = BTreeSet::new();
+    match flags.iter().find(|flag| !names.insert(&flag.name)) {
+        None => Ok(()),
+        Some(twin) => Err(Failure::new(format!("two --volume flags name {}", twin.name))
+            .with_hint("give each volume a name of its own")),
+    }
 }
 
 /// The volumes of the file, then those that only the flags name.

@@ -177,7 +177,7 @@ fn flags_win_over_the_file() {
         absent_reads = "error"
     "#;
     let flags = Overrides {
-        volumes: vec![volume("a=/flag/a"), volume("b=b.img"), volume("b=c.img")],
+        volumes: vec![volume("a=/flag/a"), volume("b=c.img")],
         bays: Some("1".parse().unwrap()),
         layout: Some(Layout::Volumes),
         listen: vec!["unix:flag.sock".parse().unwrap()],
@@ -195,6 +195,13 @@ fn flags_win_over_the_file() {
     let volumes =
         config.volumes.iter().map(|v| format!("{} {} {:?}", v.name, v.medium, v.absent_reads));
     assert_eq!(volumes.collect::<Vec<_>>(), ["a file:/flag/a Error", "b file:/here/c.img Wait"]);
+}
+
+#[test]
+fn two_flags_of_one_volume_are_refused() {
+    let flags = Overrides { volumes: vec![volume("b=b.img"), volume("b=c.img")], ..nothing() };
+    let refused = parsed("", flags).unwrap_err();
+    assert_eq!(refused.message(), "two --volume flags name b");
 }
 
 #[test]
@@ -287,11 +294,19 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("bays = 1\nbays = 2", "2:1: ", ""),
     ("name = \"a", "1:", ""),
     // Values of another type.
-    ("bays = \"1\"", "1:8: bays: invalid type: string \"1\"", ""),
+    (
+        "bays = \"1\"",
+        "1:8: bays: string \"1\" is not what belongs here; write a number, without quotes",
+        "",
+    ),
     ("[defaults]\njournal_limit = 5", "2:17: journal_limit: ", ""),
     ("[defaults]\njournal_limit = 5", "a size in quotes, such as \"64MiB\"", ""),
     ("handshake_timeout = 5", "1:21: handshake_timeout: ", ""),
-    ("listen = \"unix:/x\"", "1:10: listen: invalid type", ""),
+    (
+        "listen = \"unix:/x\"",
+        "1:10: listen: string \"unix:/x\" is not what belongs here; write a list",
+        "",
+    ),
     // Values that are none, or out of bounds.
     (
         "[defaults]\njournal_limit = \"1GB\"",
@@ -334,7 +349,7 @@ const WRONG: &[(&str, &str, &str)] = &[
         "1:10: layout: `raid` is no layout; write volumes, partitions, linear, mirror",
         "",
     ),
-    ("name = \"\"", "a name has 1 to 64 characters, `` has 0", ""),
+    ("name = \"\"", "a name has 1 to 64 characters, this one has 0", ""),
     ("name = \"a b\"", "1:8: name: `a b` is no name because of ` `", ""),
     ("name = \".a\"", "the first character is a letter", ""),
     ("name = \"-a\"", "the first character is a letter", ""),

@@ -74,7 +74,7 @@ impl FromStr for Name {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.is_empty() || text.len() > Self::LENGTH_MAX {
-            return Err(format!("a name has 1 to 64 characters, `{text}` has {}", text.len()));
+            return Err(format!("a name has 1 to 64 characters, this one has {}", text.len()));
         }
         if let Some(wrong) =
             text.chars().find(|c| !c.is_ascii_alphanumeric() && !"._-".contains(*c))
