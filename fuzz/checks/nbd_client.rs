@@ -4,6 +4,7 @@
 //! The first byte chooses what the client wants and the size of the pieces, the rest is what the server says.
 
 use bytes::BytesMut;
+use hotbay_nbd::Dialect;
 use hotbay_nbd::client::{Goal, Handshake, Step};
 use hotbay_nbd::limits::{OPTION_BYTES_MAX, STRING_BYTES_MAX};
 
@@ -11,7 +12,12 @@ const HELD_MAX: usize = OPTION_BYTES_MAX as usize + 1024;
 
 pub(crate) fn check(data: &[u8]) {
     let Some((choice, told)) = data.split_first() else { return };
-    let goal = if choice % 2 == 0 { Goal::Open("usb".into()) } else { Goal::List };
+    let dialect =
+        [Dialect::Simple, Dialect::Structured, Dialect::Extended][usize::from(choice % 6) / 2];
+    let goal = match choice % 2 {
+        0 => Goal::Open { export: "usb".into(), dialect },
+        _ => Goal::List,
+    };
     let mut handshake = Handshake::new(goal).expect("the name is short");
     let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
     let mut pieces = told.chunks(usize::from(*choice).max(1));

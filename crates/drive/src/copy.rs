@@ -3,6 +3,7 @@
 //! From before the first byte is read, each change is noted as dirty when the source has carried it out. The
 //! whole volume is copied once; then what became dirty, again and again, until little is left. A change that is under
 //! way while its range is read is noted after it was carried out, so its range is copied again: it cannot slip through.
+//! The same holds of holes, which are not read: a source tells of them at once, and what is changed there later is noted.
 //!
 //! This goes in passes, each of which ends with a sync of the target, so that the last sync, for which clients wait, has
 //! little to bring to the platter. A sync takes as long as what was scattered since the one before it, and clients
@@ -14,7 +15,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use hotbay_block::{Durability, Error, ErrorKind, Extent, Hole, Medium, Request};
+use hotbay_block::{
+    Allocation, Durability, Error, ErrorKind, Extent, Hole, Medium, Request, Status,
+};
 use tokio::time::timeout;
 
 use crate::attachment::{Attachment, Here};
@@ -26,6 +29,15 @@ use crate::volume::Volume;
 
 /// The bytes read and written at a time.
 const CHUNK_BYTES: u64 = 1 << 20;
+
+/// The bytes of a hole made at a time: a target may have to write them.
+const HOLE_BYTES: u64 = 64 << 20;
+
+/// Of less than this it is not asked whether it is a hole: reading it takes no longer.
+const ASKED_BYTES: u64 = 64 << 10;
+
+/// How many pieces are asked for where the source knows what it has stored.
+const KNOWN_AT_ONCE: usize = 1024;
 
 /// Chunks under way at once.
 const CHUNKS_AT_ONCE: usize = 4;
@@ -102,7 +114,41 @@ impl Copier {
         extents: &[Extent],
         mut progress: Option<&mut Progress>,
     ) -> Result<(), CopyError> {
-        let chunks = extents.iter().copied().flat_map(|extent| extent.pieces(CHUNK_BYTES));
+        let mut known = Vec::new();
+        for extent in extents {
+            let mut left = *extent;
+            while !left.is_empty() {
+                known.extend(self.known_of(left).await);
+                let end = known.last().map_or(left.end(), |piece| piece.extent.end());
+                left = Extent::between(end, left.end());
+                if known.len() >= KNOWN_AT_ONCE {
+                    let known = std::mem::take(&mut known);
+                    self.copy_known(known, progress.as_deref_mut()).await?;
+                }
+            }
+        }
+        self.copy_known(known, progress).await
+    }
+
+    /// What the source knows of the beginning of an extent without reading it. Of what is short nothing is asked.
+    async fn known_of(&self, extent: Extent) -> Vec<Status> {
+        if extent.length() < ASKED_BYTES {
+            return vec![Status::unknown(extent)];
+        }
+        let asked =
+            self.source.ask(Doing::Map(extent), move |medium| medium.status(extent, KNOWN_AT_ONCE));
+        match asked.await {
+            Some(Ok(known)) if !known.is_empty() => known,
+            _ => vec![Status::unknown(extent)],
+        }
+    }
+
+    async fn copy_known(
+        &self,
+        known: Vec<Status>,
+        mut progress: Option<&mut Progress>,
+    ) -> Result<(), CopyError> {
+        let chunks = known.into_iter().flat_map(chunks_of);
         let mut copied =
             stream::iter(chunks).map(|chunk| self.copy_chunk(chunk)).buffered(CHUNKS_AT_ONCE);
         while let Some(chunk) = copied.try_next().await? {
@@ -115,13 +161,18 @@ impl Copier {
         Ok(())
     }
 
-    async fn copy_chunk(&self, extent: Extent) -> Result<Extent, CopyError> {
+    async fn copy_chunk(&self, known: Status) -> Result<Extent, CopyError> {
+        let extent = known.extent;
         if self.source.is_fenced() {
             return Err(CopyError::Left);
         }
-        let answer = self.source.execute(Request::read(extent)).await.ok_or(CopyError::Left)?;
-        let data = answer.map_err(CopyError::Source)?.into_payload().into_bytes();
-        self.tell_target(as_change(extent, data)).await?;
+        let change = if is_hole(&known) {
+            no_bytes(extent)
+        } else {
+            let answer = self.source.execute(Request::read(extent)).await.ok_or(CopyError::Left)?;
+            as_change(extent, answer.map_err(CopyError::Source)?.into_payload().into_bytes())
+        };
+        self.tell_target(change).await?;
         // What is cached is copied without waiting; others want to run in between.
         tokio::task::yield_now().await;
         Ok(extent)
@@ -164,11 +215,26 @@ fn bytes_of(extents: &[Extent]) -> u64 {
     extents.iter().map(|extent| extent.length()).sum()
 }
 
-/// Zeroes are not written where the target can do with a hole.
-fn as_change(extent: Extent, data: Bytes) -> Request {
-    let durability = Durability::Deferred;
+/// What is copied at a time of a piece that is alike.
+fn chunks_of(known: Status) -> impl Iterator<Item = Status> {
+    let step = if is_hole(&known) { HOLE_BYTES } else { CHUNK_BYTES };
+    known.extent.pieces(step).map(move |extent| Status { extent, ..known })
+}
+
+/// Whether it is known to be zeroes, so that it need not be read.
+pub(crate) fn is_hole(known: &Status) -> bool {
+    known.allocation == Allocation::Hole
+}
+
+/// The change that makes a range hold these bytes. Zeroes are not written where the target can do with a hole.
+pub(crate) fn as_change(extent: Extent, data: Bytes) -> Request {
     match data.iter().all(|&byte| byte == 0) {
-        true => Request::Zero { extent, hole: Hole::Allowed, durability },
-        false => Request::Write { extent, data, durability },
+        true => no_bytes(extent),
+        false => Request::Write { extent, data, durability: Durability::Deferred },
     }
+}
+
+/// The change that makes a range read as zeroes.
+pub(crate) const fn no_bytes(extent: Extent) -> Request {
+    Request::Zero { extent, hole: Hole::Allowed, durability: Durability::Deferred }
 }

@@ -74,6 +74,18 @@ async fn a_new_mirror_has_the_first_volumes_content() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn holes_are_not_read_for_a_copy_and_are_there_all_the_same() {
+    let pair = Pair::new();
+    let (source, target) = (pair.world.disk("disk-a"), pair.world.disk("disk-b"));
+    source.tell_holes();
+    target.fill(9);
+    let (_drive, mirror) = pair.start().await;
+    both_in_sync(&mirror).await;
+    assert!(source.read_bytes() < MIB, "{} bytes were read", source.read_bytes());
+    assert_filled(&pair.durable("b"), 0, "all of it is there");
+}
+
+#[tokio::test(start_paused = true)]
 async fn it_passes_the_suite_with_both_copies_with_one_and_with_none() {
     let pair = Pair::new();
     let (drive, mirror) = pair.start().await;

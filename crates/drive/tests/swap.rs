@@ -54,10 +54,24 @@ async fn the_target_has_everything_and_the_source_is_let_go() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn holes_are_not_read_and_what_was_there_on_the_target_is_gone() {
+    let world = World::one();
+    let (drive, _, source, target) = with_target(&world).await;
+    source.tell_holes();
+    let before = source.read_bytes();
+    drive.swap("a", "other").await.unwrap();
+    assert_eq!(source.read_bytes() - before, 12 * 4096);
+    assert_has_all(&target.durable(), "on the target's platter");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_clients_write_during_a_swap_is_on_the_target() {
-    for pace in 1..20 {
+    for pace in 1..40 {
         let world = World::one();
         let (drive, device, source, target) = with_target(&world).await;
+        if pace % 2 == 0 {
+            source.tell_holes();
+        }
         source.set_pace(pace);
         target.set_pace(pace << 7 | 1);
         let swapping = begin_swap(&drive);

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use hotbay_nbd::Dialect;
 use hotbay_nbd::client::{ClientError, Goal, Handshake, Opened, Step};
 
 /// What the negotiation receives at a time. A server says nothing behind it before it is asked.
@@ -65,7 +66,8 @@ impl NbdStream {
     /// # Errors
     /// Where the export is not there, or the connection or the server fails.
     pub(crate) fn open_export(&mut self, export: &str) -> Result<Opened, NotOpened> {
-        let mut handshake = Handshake::new(Goal::Open(export.to_owned()))?;
+        let goal = Goal::Open { export: export.to_owned(), dialect: Dialect::Simple };
+        let mut handshake = Handshake::new(goal)?;
         let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
         let mut received = [0; RECEIVED_BYTES];
         loop {

@@ -20,6 +20,15 @@ pub const OPTIONS_MAX: u32 = 256;
 /// The most bytes of any string: names, descriptions, texts of errors ("Values", proto.md).
 pub const STRING_BYTES_MAX: usize = 4096;
 
+/// The most bytes of a chunk that tells of a failure.
+pub const ERROR_BYTES_MAX: u64 = 8 << 10;
+
+/// The most extents of one answer to BLOCK_STATUS, as the protocol has it.
+pub const STATUS_EXTENTS_MAX: u64 = 1 << 20;
+
+/// The most pieces, with gaps between them, in which a client takes the bytes of a READ.
+pub const PIECES_MAX: usize = 4096;
+
 /// The most exports that a client takes from one LIST.
 pub const LISTED_MAX: usize = 16 << 10;
 

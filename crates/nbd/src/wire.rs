@@ -55,6 +55,12 @@ pub(crate) fn take_string<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
     take(input, length)
 }
 
+/// What a peer says for people, without what could do harm on their terminal.
+pub(crate) fn for_people(text: &[u8]) -> String {
+    let replaced = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    String::from_utf8_lossy(text).chars().map(replaced).collect()
+}
+
 /// The longest beginning of `text` that has at most `bytes` bytes.
 pub(crate) fn clip(text: &str, bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)

@@ -8,15 +8,19 @@ use bytes::BytesMut;
 use hotbay_nbd::client::{ClientError, Goal, Handshake, Opened, Step};
 use hotbay_nbd::option::{OptionCode, ReplyKind};
 use hotbay_nbd::{
-    BlockSizes, ServerHandshake, Step as ServerStep, Tls, TransmissionFlags, WrongMagic,
+    BlockSizes, Dialect, ServerHandshake, Step as ServerStep, Tls, TransmissionFlags, WrongMagic,
 };
 use proptest::prelude::*;
 use support::*;
 
 type End = Result<Step, ClientError>;
 
+fn open(export: &str, dialect: Dialect) -> Goal {
+    Goal::Open { export: export.to_owned(), dialect }
+}
+
 fn goal_open() -> Goal {
-    Goal::Open("usb".to_owned())
+    open("usb", Dialect::Simple)
 }
 
 /// Feeds what a server says; gives what the client says, how it ends, and what it leaves.
@@ -58,6 +62,8 @@ fn go() -> Vec<u8> {
 
 fn opened(told: bool) -> Opened {
     Opened {
+        dialect: Dialect::Simple,
+        allocation: None,
         size_bytes: 512,
         flags: TransmissionFlags::from_bits(5),
         name: told.then(|| "usb".to_owned()),
@@ -91,6 +97,55 @@ fn export_name_is_the_way_where_go_is_not_known() {
     let old = b"NBDMAGICIHAVEOPT\x00\x01";
     let says = cat(&[&flags(1), &option(7, &about("usb", &[1, 2, 3])), &option(1, b"usb")]);
     check(&goal_open(), &[old, &unsupported, &head, &[0; 124], b"more"], &[&says], &end, b"more");
+}
+
+#[test]
+fn a_dialect_is_asked_for_and_the_one_below_where_it_is_not_known() {
+    let context = |name: &[u8]| reply(10, META_CONTEXT, &cat(&[&7u32.to_be_bytes(), name]));
+    let set = option(10, b"\0\0\0\x03usb\0\0\0\x01\0\0\0\x0fbase:allocation");
+    let go_on = option(7, &about("usb", &[1, 2, 3]));
+    let told = cat(&[&reply(7, INFO, &info_export(512)), &reply(7, ACK, b"")]);
+    let end =
+        |dialect, allocation| Ok(Step::Opened(Opened { dialect, allocation, ..opened(false) }));
+    let goal = open("usb", Dialect::Extended);
+
+    let server =
+        [GREETING, &reply(11, ACK, b""), &context(b"base:allocation"), &reply(10, ACK, b"")];
+    let says = cat(&[&flags(3), &option(11, b""), &set, &go_on]);
+    let ends = end(Dialect::Extended, Some(7));
+    check(&goal, &[&cat(&server), &told, b"reply"], &[&says], &ends, b"reply");
+
+    // No contexts, which is said in either of two ways.
+    for no in [reply(10, ACK, b""), reply(10, ERR_INVALID, b"none")] {
+        let server = [GREETING, &reply(11, ERR_UNSUP, b""), &reply(8, ACK, b""), &no, &told];
+        let says = cat(&[&flags(3), &option(11, b""), &option(8, b""), &set, &go_on]);
+        check(&goal, &server, &[&says], &end(Dialect::Structured, None), b"");
+    }
+
+    let server = [GREETING, &reply(11, ERR_UNSUP, b""), &reply(8, ERR_UNSUP, b""), &told];
+    let says = cat(&[&flags(3), &option(11, b""), &option(8, b""), &go_on]);
+    check(&goal, &server, &[&says], &end(Dialect::Simple, None), b"");
+
+    // Of another context nothing is known, nor is one given twice.
+    let one = context(b"base:allocation");
+    for odd in [context(b"base:allocatio"), cat(&[&one, &one]), reply(10, META_CONTEXT, b"abc")] {
+        let server = cat(&[GREETING, &reply(11, ACK, b""), &odd]);
+        let (_, ends, _) = feed_client(goal.clone(), [server.as_slice()]);
+        assert!(matches!(ends, Err(ClientError::UnexpectedReply { .. })), "{ends:?}");
+    }
+
+    // There is no way back from extended headers to EXPORT_NAME.
+    let server =
+        cat(&[GREETING, &reply(11, ACK, b""), &reply(10, ACK, b""), &reply(7, ERR_UNSUP, b"")]);
+    let (_, ends, _) = feed_client(goal, [server.as_slice()]);
+    assert!(matches!(ends, Err(ClientError::Refused { .. })), "{ends:?}");
+}
+
+#[test]
+fn what_a_server_says_does_no_harm_on_a_terminal() {
+    let no = cat(&[GREETING, &reply(7, ERR_UNKNOWN, b"none\x1b[2J\n")]);
+    let (_, end, _) = feed_client(goal_open(), [no.as_slice()]);
+    assert_eq!(end.unwrap_err().to_string(), "the server refuses GO: none\u{fffd}[2J\u{fffd}");
 }
 
 #[test]
@@ -160,7 +215,7 @@ fn a_server_that_talks_without_end_is_left() {
 
 #[test]
 fn a_name_too_long_is_not_asked_for() {
-    let end = Handshake::new(Goal::Open("n".repeat(4097)));
+    let end = Handshake::new(Goal::Open { export: "n".repeat(4097), dialect: Dialect::Simple });
     assert_eq!(end.err(), Some(ClientError::NameTooLong { length: 4097 }));
 }
 
@@ -183,7 +238,12 @@ fn converse(goal: Goal) -> End {
 
 #[test]
 fn the_two_roles_understand_each_other() {
-    let Ok(Step::Opened(opened)) = converse(Goal::Open(String::new())) else {
+    for dialect in [Dialect::Simple, Dialect::Structured, Dialect::Extended] {
+        let Ok(Step::Opened(opened)) = converse(open("", dialect)) else { panic!("not opened") };
+        assert_eq!(opened.dialect, dialect);
+        assert_eq!(opened.allocation, (dialect != Dialect::Simple).then_some(0));
+    }
+    let Ok(Step::Opened(opened)) = converse(open("", Dialect::Simple)) else {
         panic!("not opened")
     };
     assert_eq!(opened.name.as_deref(), Some("usb"));
@@ -191,7 +251,7 @@ fn the_two_roles_understand_each_other() {
     assert_eq!(opened.block_sizes, Some(BlockSizes::default()));
     let Ok(Step::Listed(listed)) = converse(Goal::List) else { panic!("not listed") };
     assert_eq!(listed.len(), 2);
-    let refused = converse(Goal::Open("floppy".to_owned()));
+    let refused = converse(open("floppy", Dialect::Extended));
     assert!(matches!(refused, Err(ClientError::Refused { kind: ReplyKind::UNKNOWN, .. })));
 }
 
@@ -199,7 +259,7 @@ proptest! {
     #[test]
     fn any_bytes_are_taken_without_harm(noise in proptest::collection::vec(any::<u8>(), 0..300),
                                         piece in 1usize..40) {
-        for goal in [goal_open(), Goal::List] {
+        for goal in [goal_open(), open("usb", Dialect::Extended), Goal::List] {
             for start in [cat(&[]), GREETING.to_vec(), cat(&[GREETING, &reply(7, INFO, b"")[..12]])] {
                 let sent = cat(&[&start, &noise]);
                 let whole = feed_client(goal.clone(), [sent.as_slice()]);

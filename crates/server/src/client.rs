@@ -99,7 +99,11 @@ impl Client {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (step, received) = negotiate(&mut stream, Goal::Open(export.to_owned())).await?;
+        let (step, received) = negotiate(
+            &mut stream,
+            Goal::Open { export: export.to_owned(), dialect: Dialect::Simple },
+        )
+        .await?;
         let Step::Opened(opened) = step else { return Err(ClientError::Ended) };
         let waiting = Arc::<Mutex<Waiting>>::default();
         let (requests, outgoing) = mpsc::channel(QUEUE);

@@ -4,12 +4,14 @@
 //! being copied is claimed, so that its changes wait for that long. At the end everything waits for one short sync of the copy, in
 //! which it is recorded as in sync.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hotbay_block::{Durability, Extent, Hole, Request, Result};
+use hotbay_block::{Device, Extent, Request, Result};
 use tokio::time::timeout;
 
+use crate::copy::{as_change, is_hole, no_bytes};
 use crate::event::EventKind;
 use crate::status::Progress;
 
@@ -17,6 +19,9 @@ use super::Mirrored;
 
 /// For how long a granule that is being changed all the time is waited for, before all changes are held up for it.
 const POLITE: Duration = Duration::from_millis(50);
+
+/// How many pieces are asked for of what is copied at once.
+const KNOWN_AT_ONCE: usize = 64;
 
 /// What is copied at once of a granule.
 const STEP_BYTES: u64 = 4 << 20;
@@ -80,9 +85,16 @@ impl Mirrored {
 
     /// Brings a granule to a copy. For who has seen to it that nobody changes it meanwhile.
     async fn bring(&self, copy: usize, number: usize, extent: Extent) -> Result<()> {
-        for piece in extent.pieces(STEP_BYTES) {
-            let data = self.read_in_sync(piece).await?;
-            self.copies[copy].device.execute(as_change(piece, data)).answer().await?;
+        let mut left = extent;
+        while let Some(step) = left.pieces(STEP_BYTES).next() {
+            for known in self.in_sync().status(step, KNOWN_AT_ONCE).await? {
+                let change = match is_hole(&known) {
+                    true => no_bytes(known.extent),
+                    false => as_change(known.extent, self.read_in_sync(known.extent).await?),
+                };
+                self.copies[copy].device.execute(change).answer().await?;
+                left = Extent::between(known.extent.end(), extent.end());
+            }
         }
         self.standings.lock().caught_up(copy, number);
         Ok(())
@@ -90,13 +102,16 @@ impl Mirrored {
 
     /// Reads from a copy in sync.
     pub(super) async fn read_in_sync(&self, extent: Extent) -> Result<Bytes> {
-        let source = {
-            let standings = self.standings.lock();
-            let present = standings.in_sync().find(|copy| self.copies[*copy].is_present());
-            present.or_else(|| standings.in_sync().next()).expect("a copy is in sync")
-        };
-        let answer = self.copies[source].device.execute(Request::read(extent)).answer().await?;
+        let answer = self.in_sync().execute(Request::read(extent)).answer().await?;
         Ok(answer.into_payload().into_bytes())
+    }
+
+    /// A copy in sync, one that is present if there is one.
+    fn in_sync(&self) -> &Arc<dyn Device> {
+        let standings = self.standings.lock();
+        let present = standings.in_sync().find(|copy| self.copies[*copy].is_present());
+        let source = present.or_else(|| standings.in_sync().next()).expect("a copy is in sync");
+        &self.copies[source].device
     }
 
     /// Makes a copy that is behind in nothing one in sync; whether that was so.
@@ -122,14 +137,5 @@ impl Mirrored {
         let name = self.copies[copy].volume.name();
         self.tell(copy, EventKind::CaughtUp, format!("the copy on {name} has everything"));
         true
-    }
-}
-
-/// The change that makes a range hold these bytes; zeroes may be a hole.
-pub(super) fn as_change(extent: Extent, data: Bytes) -> Request {
-    let durability = Durability::Deferred;
-    match data.iter().all(|byte| *byte == 0) {
-        true => Request::Zero { extent, hole: Hole::Allowed, durability },
-        false => Request::Write { extent, data, durability },
     }
 }

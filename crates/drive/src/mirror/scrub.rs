@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use hotbay_block::{Extent, Request};
 
+use crate::copy::as_change;
 use crate::event::EventKind;
 use crate::failure::Refusal;
 
-use super::catch_up::as_change;
 use super::{Mirror, Mirrored};
 
 /// What is compared at once; a difference is told with this precision.

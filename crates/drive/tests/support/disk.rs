@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use hotbay_block::{Error, ErrorKind, Extent, Identity, Reply, Request};
+use hotbay_block::{Allocation, Error, ErrorKind, Extent, Identity, Reply, Request, Status};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -151,6 +151,7 @@ impl Drop for Held {
 struct DiskState {
     /// A change is never torn within so many bytes.
     tear_bytes: usize,
+    tells_holes: bool,
     cached: Vec<u8>,
     durable: Vec<u8>,
     dirty: Vec<bool>,
@@ -178,12 +179,16 @@ struct DiskState {
     pace: u64,
 }
 
+/// What holes are told in.
+const PAGE_BYTES: u64 = 4096;
+
 /// A disk, in the cabinet or in a bay.
 #[derive(Debug)]
 pub struct Disk {
     pub name: String,
     state: Mutex<DiskState>,
     changes: AtomicU64,
+    read_bytes: AtomicU64,
 }
 
 impl Disk {
@@ -209,11 +214,13 @@ impl Disk {
             hardware: format!("serial:{name}"),
             pace: 0,
             tear_bytes: TEAR_BYTES,
+            tells_holes: false,
         };
         Arc::new(Self {
             name: name.to_owned(),
             state: Mutex::new(state),
             changes: AtomicU64::new(0),
+            read_bytes: AtomicU64::new(0),
         })
     }
 
@@ -245,6 +252,31 @@ impl Disk {
     /// I/O yields a few times, differently each time.
     pub fn set_pace(&self, seed: u64) {
         self.state.lock().pace = seed;
+    }
+
+    /// It knows which of its pages are zeroes.
+    pub fn tell_holes(&self) {
+        self.state.lock().tells_holes = true;
+    }
+
+    /// How much was read of it.
+    pub fn read_bytes(&self) -> u64 {
+        self.read_bytes.load(SeqCst)
+    }
+
+    pub(super) fn status(&self, asked: Extent, most: usize) -> Vec<Status> {
+        let state = self.state.lock();
+        if !state.tells_holes {
+            return vec![Status::unknown(asked)];
+        }
+        let mut known = Vec::new();
+        for piece in asked.pieces(PAGE_BYTES) {
+            let is_hole = state.cached[range(piece)].iter().all(|byte| *byte == 0);
+            let allocation = if is_hole { Allocation::Hole } else { Allocation::Data };
+            Status { allocation, ..Status::unknown(piece) }.add_to(&mut known);
+        }
+        known.truncate(most);
+        known
     }
 
     /// What a client takes for one unit is there as a whole or not at all, as a sector of a real disk is.
@@ -457,6 +489,7 @@ impl Disk {
         }
         match &request {
             Request::Read { extent, .. } => {
+                self.read_bytes.fetch_add(extent.length(), SeqCst);
                 let bytes = state.cached[range(*extent)].to_vec();
                 Ok(Reply::Data(bytes::Bytes::from(bytes).into()))
             }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hotbay_block::{
-    BoxFuture, Device, DeviceInfo, Error, ErrorKind, Execution, Identity, Medium, Request, Result,
+    BoxFuture, Device, DeviceInfo, Error, ErrorKind, Execution, Extent, Identity, Medium, Request,
+    Result, Status,
 };
 use hotbay_drive::MediumSource;
 use parking_lot::Mutex;
@@ -67,6 +68,18 @@ impl Device for TestMedium {
                 yield_now().await;
             }
             answer
+        })
+    }
+
+    fn status(&self, extent: Extent, most: usize) -> BoxFuture<'static, Result<Vec<Status>>> {
+        let open = Arc::clone(&self.0);
+        Box::pin(async move {
+            let known = open.disk.status(extent, most);
+            // It may be out of date by the time that it is there.
+            for _ in 0..open.disk.next_pace().map_or(0, |(_, after)| after) {
+                yield_now().await;
+            }
+            Ok(known)
         })
     }
 }

@@ -5,8 +5,7 @@
 //! nothing more to do; so a batch goes out with one system call. Replies come in any order and are matched by cookie.
 //!
 //! What must hold:
-//! * A reply that no request explains, or that does not begin with its magic number, ends the connection: nothing
-//!   that follows can be trusted.
+//! * A reply that no request explains, or that is none, ends the connection: nothing that follows can be trusted.
 //! * When the connection ends, each request without an answer is told so, and how many of them were changes
 //!   stays known (`life`): the server may still carry those out.
 //! * A request that was handed to the task is sent even where its asker has gone: a dropped future does not undo a
@@ -17,19 +16,18 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
-use hotbay_nbd::{Command, CommandFlags, Cookie, Dialect, ErrorNumber, RequestHeader, SimpleReply};
+use bytes::{Bytes, BytesMut};
+use hotbay_nbd::client::{Answering, Refusal};
+use hotbay_nbd::{Command, CommandFlags, Cookie, Dialect, RequestHeader};
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::dial::{Dialled, Stream};
-use super::in_flight::{Answer, Flight};
+use super::in_flight::{Answer, Flight, Given};
+use super::incoming::Incoming;
 use super::life::{End, Ending, IN_FLIGHT_MAX, Life};
 use super::outgoing::Outgoing;
-
-/// What is received at a time, but for long reads, which go to their place at once.
-const RECEIVE_BYTES: usize = 128 << 10;
 
 /// How long a server may take to close after it was told that nothing more comes.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
@@ -40,7 +38,7 @@ pub(super) struct Ask {
     pub(super) command: Command,
     pub(super) flags: CommandFlags,
     pub(super) offset: u64,
-    pub(super) length: u32,
+    pub(super) length: u64,
     /// What a write carries.
     pub(super) data: Bytes,
     /// Memory for what a read brings; empty.
@@ -51,7 +49,7 @@ pub(super) struct Ask {
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The server said no.
-    Refused(ErrorNumber),
+    Refused(Refusal),
     /// There will be no answer.
     Ended(End),
 }
@@ -77,8 +75,8 @@ impl Connection {
         &self.life
     }
 
-    /// Makes a request; gives the bytes of a read. Dropping the future does not undo it.
-    pub(super) async fn ask(&self, ask: Ask) -> Result<BytesMut, Failure> {
+    /// Makes a request. Dropping the future does not undo it.
+    pub(super) async fn ask(&self, ask: Ask) -> Result<Given, Failure> {
         let (asker, answered) = oneshot::channel();
         // Either fails only where the connection has ended.
         if self.asks.send((ask, asker)).await.is_ok()
@@ -95,7 +93,7 @@ impl Connection {
 }
 
 /// Why no more is to be sent or received.
-enum Stop {
+pub(super) enum Stop {
     LetGo,
     Closed,
     Broken(String),
@@ -118,11 +116,13 @@ async fn run(
     asked: mpsc::Receiver<(Ask, oneshot::Sender<Answer>)>,
     life: Arc<Life>,
 ) {
-    let Dialled { stream, is_near, received, .. } = dialled;
-    let (mut reader, mut writer) = tokio::io::split(stream);
+    let Dialled { stream, is_near, opened, received } = dialled;
+    let (dialect, context) = (opened.dialect, opened.allocation);
+    let (reader, mut writer) = tokio::io::split(stream);
+    let mut incoming = Incoming { reader, received, dialect, life: &life, current: None };
     let stop = {
-        let sender = send_all(&mut writer, asked, &life);
-        let receiver = receive_all(&mut reader, received, &life);
+        let sender = send_all(&mut writer, Outgoing::new(dialect), context, asked, &life);
+        let receiver = incoming.receive_all();
         tokio::pin!(sender, receiver);
         // In this order: an answer makes room for what is to be sent.
         tokio::select! {
@@ -135,7 +135,7 @@ async fn run(
         Stop::LetGo => {
             life.finish(Ending::LetGo, "nobody used the connection any more".to_owned());
             // It has everything; that it hears of the end is a courtesy.
-            let _ = timeout(CLOSE_WAIT, say_goodbye(writer, reader)).await;
+            let _ = timeout(CLOSE_WAIT, say_goodbye(writer, incoming.reader, dialect)).await;
         }
         Stop::Closed => {
             let how = if is_near { Ending::Closed } else { Ending::Broken };
@@ -148,11 +148,12 @@ async fn run(
 async fn say_goodbye(
     mut writer: WriteHalf<Box<dyn Stream>>,
     mut reader: ReadHalf<Box<dyn Stream>>,
+    dialect: Dialect,
 ) -> io::Result<()> {
     let mut bytes = BytesMut::new();
     let (command, flags) = (Command::Disconnect, CommandFlags::NONE);
     let goodbye = RequestHeader { command, flags, cookie: Cookie(0), offset: 0, length: 0 };
-    goodbye.encode(&mut bytes, Dialect::Simple);
+    goodbye.encode(&mut bytes, dialect);
     writer.write_all_buf(&mut bytes).await?;
     writer.shutdown().await?;
     let mut rest = [0; 64];
@@ -163,10 +164,12 @@ async fn say_goodbye(
 /// Sends what is asked, until nobody can ask any more and everything is answered.
 async fn send_all(
     writer: &mut (impl AsyncWrite + Unpin),
+    mut outgoing: Outgoing,
+    context: Option<u32>,
     mut asked: mpsc::Receiver<(Ask, oneshot::Sender<Answer>)>,
     life: &Life,
 ) -> Stop {
-    let (mut batch, mut outgoing) = (Vec::new(), Outgoing::default());
+    let (dialect, mut batch) = (outgoing.dialect(), Vec::new());
     loop {
         let room = life.room();
         if room == 0 {
@@ -176,10 +179,20 @@ async fn send_all(
         if asked.recv_many(&mut batch, room).await == 0 {
             break;
         }
-        life.enter(batch.drain(..).map(flight), |cookie, ask| {
-            let Ask { command, flags, offset, length, data, .. } = ask;
-            let length = length.into();
-            outgoing.push(&RequestHeader { command, flags, cookie, offset, length }, data);
+        life.enter(|in_flight| {
+            for (mut ask, asker) in batch.drain(..) {
+                let mut header = ask.header(dialect);
+                let mut into = std::mem::take(&mut ask.into);
+                into.clear();
+                header.cookie = in_flight.add(Flight {
+                    answering: Answering::to(&header, dialect, context),
+                    into,
+                    bytes: ask.bytes_of_read(),
+                    is_change: ask.is_change(),
+                    asker,
+                });
+                outgoing.push(&header, ask.data);
+            }
         });
         if let Err(error) = writer.write_all_buf(&mut outgoing).await {
             return error.into();
@@ -191,77 +204,21 @@ async fn send_all(
     Stop::LetGo
 }
 
-fn flight((mut ask, asker): (Ask, oneshot::Sender<Answer>)) -> (Flight, Ask) {
-    let bytes = if ask.command == Command::Read { in_memory(ask.length) } else { 0 };
-    let is_change = matches!(ask.command, Command::Write | Command::WriteZeroes | Command::Trim);
-    let into = std::mem::take(&mut ask.into);
-    (Flight { into, bytes, is_change, asker }, ask)
-}
-
-/// Receives replies until there can be no more.
-async fn receive_all(
-    reader: &mut ReadHalf<Box<dyn Stream>>,
-    mut received: BytesMut,
-    life: &Life,
-) -> Stop {
-    loop {
-        if let Err(stop) = receive_one(reader, &mut received, life).await {
-            return stop;
-        }
+impl Ask {
+    const fn is_change(&self) -> bool {
+        matches!(self.command, Command::Write | Command::WriteZeroes | Command::Trim)
     }
-}
 
-async fn receive_one(
-    reader: &mut ReadHalf<Box<dyn Stream>>,
-    received: &mut BytesMut,
-    life: &Life,
-) -> Result<(), Stop> {
-    while received.len() < SimpleReply::BYTES {
-        received.reserve(RECEIVE_BYTES);
-        if reader.read_buf(received).await? == 0 {
-            return Err(Stop::Closed);
-        }
+    fn bytes_of_read(&self) -> usize {
+        let bytes = if self.command == Command::Read { self.length } else { 0 };
+        usize::try_from(bytes).expect("a read fits in memory")
     }
-    let reply = SimpleReply::decode(received)
-        .map_err(|error| Stop::Broken(format!("the server lost step: {error}")))?
-        .expect("a whole reply is there");
-    let mut flight = life.take(reply.cookie).ok_or_else(|| {
-        let cookie = reply.cookie.0;
-        Stop::Broken(format!("the server answers what was not asked: cookie {cookie:#x}"))
-    })?;
-    let answer = match reply.result {
-        Ok(()) => {
-            take_bytes(reader, received, &mut flight).await?;
-            Ok(flight.into)
-        }
-        Err(error) => Err(error),
-    };
-    // Who has gone does not want it any more.
-    let _ = flight.asker.send(answer);
-    Ok(())
-}
 
-/// Takes the bytes of a read: what is here is copied, the rest goes to its place at once.
-async fn take_bytes(
-    reader: &mut ReadHalf<Box<dyn Stream>>,
-    received: &mut BytesMut,
-    flight: &mut Flight,
-) -> Result<(), Stop> {
-    let into = &mut flight.into;
-    into.clear();
-    into.reserve(flight.bytes);
-    let here = received.split_to(received.len().min(flight.bytes));
-    into.extend_from_slice(&here);
-    drop(here);
-    while into.len() < flight.bytes {
-        let missing = flight.bytes - into.len();
-        if reader.read_buf(&mut (&mut *into).limit(missing)).await? == 0 {
-            return Err(Stop::Closed);
-        }
+    /// What begins it on the wire, but for its cookie.
+    fn header(&self, dialect: Dialect) -> RequestHeader {
+        let Self { command, flags, offset, length, .. } = *self;
+        let carries = command == Command::Write && dialect == Dialect::Extended;
+        let flags = flags.with_if(carries, CommandFlags::PAYLOAD_LEN);
+        RequestHeader { command, flags, cookie: Cookie(0), offset, length }
     }
-    Ok(())
-}
-
-pub(super) fn in_memory(length: u32) -> usize {
-    usize::try_from(length).expect("a size in memory has 32 bits or more")
 }

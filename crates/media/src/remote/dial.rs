@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use hotbay_block::{Error, ErrorKind, Result};
+use hotbay_nbd::Dialect;
 use hotbay_nbd::client::{ClientError, Goal, Handshake, Opened, Step};
 use hotbay_nbd::option::ReplyKind;
 use hotbay_nbd::uri::{NbdUri, ServerPlace};
@@ -63,14 +64,18 @@ pub(super) async fn dial(uri: &NbdUri) -> Result<Dialled> {
 pub(super) async fn is_there(uri: &NbdUri) -> bool {
     let looked = async {
         let mut stream = connect(uri).await.ok()?;
-        negotiate(&mut stream, Goal::Open(uri.export.clone())).await.ok()
+        negotiate(&mut stream, opening(uri, Dialect::Simple)).await.ok()
     };
     matches!(timeout(LOOK_DEADLINE, looked).await, Ok(Some(_)))
 }
 
+fn opening(uri: &NbdUri, dialect: Dialect) -> Goal {
+    Goal::Open { export: uri.export.clone(), dialect }
+}
+
 async fn open(uri: &NbdUri) -> Result<Dialled> {
     let mut stream = connect(uri).await?;
-    let negotiated = negotiate(&mut stream, Goal::Open(uri.export.clone())).await;
+    let negotiated = negotiate(&mut stream, opening(uri, Dialect::Extended)).await;
     match negotiated {
         Ok((Step::Opened(opened), received)) => {
             let is_near = matches!(uri.server, ServerPlace::Unix(_));

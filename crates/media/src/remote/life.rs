@@ -50,17 +50,19 @@ impl Life {
         Self { book: Mutex::new(book), answered: Notify::new() }
     }
 
-    /// Enters requests that are about to be sent, and gives each with its cookie to `send`.
-    pub(super) fn enter<T>(
-        &self,
-        requests: impl Iterator<Item = (Flight, T)>,
-        mut send: impl FnMut(Cookie, T),
-    ) {
-        let mut book = self.book.lock();
-        for (flight, request) in requests {
-            let cookie = book.in_flight.add(flight);
-            send(cookie, request);
-        }
+    /// Enters requests that are about to be sent.
+    pub(super) fn enter(&self, requests: impl FnOnce(&mut InFlight)) {
+        requests(&mut self.book.lock().in_flight);
+    }
+
+    /// Lends the request of which a part of the answer has come; `None` where there is none with this cookie.
+    pub(super) fn lend(&self, cookie: Cookie) -> Option<Flight> {
+        self.book.lock().in_flight.lend(cookie)
+    }
+
+    /// Takes back what was lent.
+    pub(super) fn give_back(&self, cookie: Cookie, flight: Flight) {
+        self.book.lock().in_flight.give_back(cookie, flight);
     }
 
     /// Takes out the request that is being answered; `None` where there is none with this cookie.

@@ -14,6 +14,7 @@
 //! | no WRITE_ZEROES | zeroes are written |
 //! | no TRIM, no CACHE | done at once: neither promises anything |
 //! | requests above its maximum | made in pieces |
+//! | no structured replies, no `base:allocation` | what is stored is not known |
 //!
 //! A server that is silent is not gone: what it was asked may still happen, so its requests stay under way. How long one
 //! may take is for those above to say; they leave the medium then, and open it anew only when those requests have ended.
@@ -23,17 +24,19 @@ mod blocks;
 mod connection;
 mod dial;
 mod in_flight;
+mod incoming;
 mod life;
 mod outgoing;
 mod places;
 mod requests;
+mod status;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use hotbay_block::{
     BoxFuture, Device, DeviceInfo, Error, ErrorKind, Execution, Extent, Identity, Medium, Request,
-    Result,
+    Result, Status,
 };
 use hotbay_nbd::TransmissionFlags;
 use hotbay_nbd::client::Opened;
@@ -149,6 +152,10 @@ impl Device for RemoteMedium {
             Request::Cache { extent } => Execution::later(link.cache(extent)),
             Request::Flush => Execution::later(link.flush()),
         }
+    }
+
+    fn status(&self, extent: Extent, most: usize) -> BoxFuture<'static, Result<Vec<Status>>> {
+        Box::pin(Arc::clone(&self.link).status(extent, most))
     }
 }
 

@@ -10,17 +10,26 @@ use hotbay_nbd::{Dialect, RequestHeader};
 const COPIED_BYTES_MAX: usize = 8 << 10;
 
 /// What is to be sent, in order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outgoing {
+    dialect: Dialect,
     pieces: VecDeque<Bytes>,
     /// What follows the pieces.
     tail: BytesMut,
 }
 
 impl Outgoing {
+    pub(super) fn new(dialect: Dialect) -> Self {
+        Self { dialect, pieces: VecDeque::new(), tail: BytesMut::new() }
+    }
+
+    pub(super) const fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     /// Adds a request.
     pub(super) fn push(&mut self, header: &RequestHeader, data: Bytes) {
-        header.encode(&mut self.tail, Dialect::Simple);
+        header.encode(&mut self.tail, self.dialect);
         if data.len() <= COPIED_BYTES_MAX {
             self.tail.extend_from_slice(&data);
         } else {
@@ -74,14 +83,14 @@ mod tests {
             lengths in prop::collection::vec(0_usize..3 * COPIED_BYTES_MAX, 0..6),
             steps in prop::collection::vec(1_usize..20_000, 1..8),
         ) {
-            let (mut outgoing, mut expected) = (Outgoing::default(), BytesMut::new());
+            let (mut outgoing, mut expected) = (Outgoing::new(Dialect::Extended), BytesMut::new());
             for (number, length) in (0..).zip(lengths) {
                 let header = RequestHeader {
                     command: Command::Write, flags: CommandFlags::NONE, cookie: Cookie(number),
                     offset: 0, length: u64::try_from(length).unwrap(),
                 };
                 let data = Bytes::from(vec![number.to_le_bytes()[0]; length]);
-                header.encode(&mut expected, Dialect::Simple);
+                header.encode(&mut expected, Dialect::Extended);
                 expected.extend_from_slice(&data);
                 outgoing.push(&header, data);
             }

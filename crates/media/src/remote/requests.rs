@@ -1,17 +1,19 @@
 //! A device's requests as those of the protocol, by what the server can do.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt as _};
 use hotbay_block::{Durability, Error, ErrorKind, Extent, Hole, Payload, Reply, Result};
-use hotbay_nbd::client::Opened;
+use hotbay_nbd::client::{Opened, Refusal};
 use hotbay_nbd::limits::PAYLOAD_BYTES_MAX;
-use hotbay_nbd::{BlockSizes, Command, CommandFlags, ErrorNumber, TransmissionFlags};
+use hotbay_nbd::{BlockSizes, Command, CommandFlags, Dialect, ErrorNumber, TransmissionFlags};
 
 use super::Link;
 use super::connection::{Ask, Failure};
+use super::in_flight::Given;
 
 /// What a server takes that names no sizes.
 const UNNAMED_MAXIMUM: u32 = 32 << 20;
@@ -20,8 +22,12 @@ const UNNAMED_MAXIMUM: u32 = 32 << 20;
 const LEAST_MAXIMUM: u32 = 4096;
 const BLOCK_BYTES_MAX: u32 = 64 << 10;
 
-/// The most bytes that one request without a payload is about, so that no request takes for ever.
+/// The most bytes that one change without a payload is about, where the server knows no longer ones than it once did: it
+/// may be slow in them.
 const RANGE_BYTES_MAX: u64 = 128 << 20;
+
+/// The same for a server that wanted 64 bits for their number.
+const LONG_RANGE_BYTES_MAX: u64 = 1 << 63;
 
 /// Zeroes, for a server that can only be sent them; what is sent of them at a time.
 static ZEROES: [u8; 256 << 10] = [0; 256 << 10];
@@ -35,6 +41,10 @@ pub(super) struct Abilities {
     flags: TransmissionFlags,
     /// The longest payload in bytes.
     payload_bytes: u64,
+    /// The most bytes that a change without a payload is about.
+    pub(super) range_bytes: u64,
+    /// It tells where bytes are stored.
+    pub(super) tells_status: bool,
     /// What offsets and lengths are to be multiples of: a power of two.
     pub(super) block_bytes: u32,
 }
@@ -68,7 +78,12 @@ impl Abilities {
         // Pieces that begin with a page are kinder to whatever is below.
         let step = LEAST_MAXIMUM.max(block_bytes);
         let payload_bytes = (maximum.min(PAYLOAD_BYTES_MAX) / step * step).into();
-        Ok(Self { flags, payload_bytes, block_bytes })
+        let range_bytes = match opened.dialect {
+            Dialect::Simple | Dialect::Structured => RANGE_BYTES_MAX,
+            Dialect::Extended => LONG_RANGE_BYTES_MAX,
+        };
+        let tells_status = opened.allocation.is_some();
+        Ok(Self { flags, payload_bytes, range_bytes, tells_status, block_bytes })
     }
 
     const fn can(self, flag: TransmissionFlags) -> bool {
@@ -89,8 +104,7 @@ impl Ask {
             command,
             flags: CommandFlags::NONE,
             offset: extent.offset(),
-            length: u32::try_from(extent.length())
-                .expect("a request is as long as its server takes"),
+            length: extent.length(),
             data: Bytes::new(),
             into: BytesMut::new(),
         }
@@ -157,14 +171,14 @@ impl Link {
         let flags = self.abilities.stable(durability);
         let turn = self.blocks.turn(whole).await;
         let ask = |piece| Ask { flags, ..Ask::about(Command::Trim, piece) };
-        let answer = self.in_pieces(whole, RANGE_BYTES_MAX, ask).await;
+        let answer = self.in_pieces(whole, self.abilities.range_bytes, ask).await;
         drop(turn);
         self.settle(answer, flags, durability).await
     }
 
     pub(super) async fn cache(self: Arc<Self>, extent: Extent) -> Result<Reply> {
         if self.abilities.can(TransmissionFlags::SEND_CACHE) {
-            for piece in self.blocks.around(extent).pieces(RANGE_BYTES_MAX) {
+            for piece in self.blocks.around(extent).pieces(self.abilities.payload_bytes) {
                 // A hint always succeeds, unless there is nobody to be told.
                 match self.ask(Ask::about(Command::Cache, piece)).await {
                     Err(error) if error.kind() == ErrorKind::Gone => return Err(error),
@@ -185,7 +199,7 @@ impl Link {
     async fn get(&self, extent: Extent, buffer: BytesMut) -> Result<Payload> {
         let ask = |extent, into| Ask { into, ..Ask::about(Command::Read, extent) };
         if extent.length() <= self.abilities.payload_bytes {
-            return Ok(self.ask(ask(extent, buffer)).await?.freeze().into());
+            return Ok(self.ask(ask(extent, buffer)).await?.bytes.freeze().into());
         }
         let pieces = extent.pieces(self.abilities.payload_bytes);
         let mut parts = stream::iter(pieces.map(|piece| self.ask(ask(piece, BytesMut::new()))))
@@ -194,7 +208,7 @@ impl Link {
         // Each is driven to its end, also behind one that failed.
         while let Some(part) = parts.next().await {
             match (&mut whole, part) {
-                (Ok(payload), Ok(bytes)) => payload.push(bytes.freeze()),
+                (Ok(payload), Ok(given)) => payload.push(given.bytes.freeze()),
                 (Ok(_), Err(error)) => whole = Err(error),
                 (Err(_), _) => {}
             }
@@ -222,7 +236,7 @@ impl Link {
         if self.abilities.can(TransmissionFlags::SEND_WRITE_ZEROES) {
             let flags = flags.with_if(hole == Hole::Forbidden, CommandFlags::NO_HOLE);
             let ask = |piece| Ask { flags, ..Ask::about(Command::WriteZeroes, piece) };
-            return self.in_pieces(extent, RANGE_BYTES_MAX, ask).await;
+            return self.in_pieces(extent, self.abilities.range_bytes, ask).await;
         }
         let step = self.abilities.payload_bytes.min(ZEROES.len() as u64);
         let ask = |piece: Extent| {
@@ -238,7 +252,7 @@ impl Link {
             return Ok(());
         }
         let block = self.blocks.around(edge);
-        let mut bytes = self.ask(Ask::about(Command::Read, block)).await?;
+        let mut bytes = self.ask(Ask::about(Command::Read, block)).await?.bytes;
         bytes[block.range_of(edge)].copy_from_slice(data);
         self.put(block, bytes.freeze(), flags).await
     }
@@ -290,17 +304,32 @@ impl Link {
         Ok(())
     }
 
-    async fn ask(&self, ask: Ask) -> Result<BytesMut> {
+    pub(super) async fn ask(&self, ask: Ask) -> Result<Given> {
         let (command, offset, length) = (ask.command, ask.offset, ask.length);
         self.connection.ask(ask).await.map_err(|failure| match failure {
             Failure::Ended(end) => Error::new(ErrorKind::Gone, end.why),
-            Failure::Refused(number) => {
+            Failure::Refused(refusal) => {
                 let what = format!("the server refuses {command} {offset}+{length}");
-                Error::new(kind_of(number), what).caused_by(number)
+                Error::new(kind_of(refusal.error), what).caused_by(Said(refusal))
             }
         })
     }
 }
+
+/// A server's no, with its own words where it has some.
+#[derive(Debug)]
+struct Said(Refusal);
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Refusal { error, text, offset } = &self.0;
+        error.fmt(f)?;
+        offset.iter().try_for_each(|offset| write!(f, " at {offset}"))?;
+        if text.is_empty() { Ok(()) } else { write!(f, ": {text}") }
+    }
+}
+
+impl std::error::Error for Said {}
 
 /// What a server's no means for the one who asked.
 const fn kind_of(number: ErrorNumber) -> ErrorKind {

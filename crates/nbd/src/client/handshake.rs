@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  Greeting ─► Go ──ACK──────────────► Over (opened)
-//!     │         └──ERR_UNSUP─► ExportName ─► Over (opened)
+//!     │  │      └──ERR_UNSUP─► ExportName ─► Over (opened)
+//!     │  └───► Speak ─► Context ─► Go
 //!     └──────► List ──ACK────────────► Over (listed)
 //! ```
 
@@ -12,16 +13,24 @@ use super::ClientError;
 use crate::limits::{INFO_REPLIES_MAX, LISTED_MAX, OPTION_BYTES_MAX, STRING_BYTES_MAX};
 use crate::option::info::Information;
 use crate::option::{
-    OptionCode, ReplyHeader, ReplyKind, abort, expect_magic, export_name, go, list,
+    OptionCode, ReplyHeader, ReplyKind, abort, expect_magic, export_name, extended_headers, go,
+    list, meta_context, structured_reply,
 };
-use crate::wire::{OPTION_MAGIC, SERVER_MAGIC, in_memory};
-use crate::{BlockSizes, ClientFlags, ExportDescription, HandshakeFlags, TransmissionFlags};
+use crate::wire::{OPTION_MAGIC, SERVER_MAGIC, for_people, in_memory};
+use crate::{
+    BlockSizes, ClientFlags, Dialect, ExportDescription, HandshakeFlags, TransmissionFlags,
+};
 
 /// What the client wants of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Goal {
-    /// The transmission phase with the export of this name; empty for the server's default.
-    Open(String),
+    /// The transmission phase.
+    Open {
+        /// With the export of this name; empty for the server's default.
+        export: String,
+        /// In this dialect, or the best below it that the server speaks.
+        dialect: Dialect,
+    },
     /// The names of the exports.
     List,
 }
@@ -40,6 +49,10 @@ pub enum Step {
 /// What the server said of the export that is open now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
+    /// How requests and replies are laid out.
+    pub dialect: Dialect,
+    /// The number of the context `base:allocation`, where BLOCK_STATUS tells about it.
+    pub allocation: Option<u32>,
     /// Size in bytes.
     pub size_bytes: u64,
     /// What it can do.
@@ -58,12 +71,18 @@ pub struct Handshake {
     goal: Goal,
     state: State,
     flags: ClientFlags,
+    dialect: Dialect,
+    allocation: Option<u32>,
 }
 
 #[derive(Debug)]
 enum State {
     /// The server is to greet.
     Greeting,
+    /// The server is to say whether it speaks this dialect.
+    Speak(Dialect),
+    /// The server is to answer SET_META_CONTEXT.
+    Context,
     /// The server is to answer GO.
     Go(Told),
     /// The server does not know GO and is to answer EXPORT_NAME.
@@ -95,10 +114,10 @@ impl Told {
         }
     }
 
-    fn opened(self) -> Option<Opened> {
+    fn opened(self, dialect: Dialect, allocation: Option<u32>) -> Option<Opened> {
         let (size_bytes, flags) = self.export?;
         let Self { name, description, block_sizes, .. } = self;
-        Some(Opened { size_bytes, flags, name, description, block_sizes })
+        Some(Opened { dialect, allocation, size_bytes, flags, name, description, block_sizes })
     }
 }
 
@@ -108,12 +127,14 @@ impl Handshake {
     /// # Errors
     /// [`ClientError::NameTooLong`].
     pub fn new(goal: Goal) -> Result<Self, ClientError> {
-        if let Goal::Open(name) = &goal
-            && name.len() > STRING_BYTES_MAX
+        if let Goal::Open { export, .. } = &goal
+            && export.len() > STRING_BYTES_MAX
         {
-            return Err(ClientError::NameTooLong { length: name.len() });
+            return Err(ClientError::NameTooLong { length: export.len() });
         }
-        Ok(Self { goal, state: State::Greeting, flags: ClientFlags::NONE })
+        let (dialect, allocation) = (Dialect::Simple, None);
+        let (state, flags) = (State::Greeting, ClientFlags::NONE);
+        Ok(Self { goal, state, flags, dialect, allocation })
     }
 
     /// Takes from `input` what it can, appends to `output` what there is to say, and tells what to do next.
@@ -129,6 +150,8 @@ impl Handshake {
         loop {
             let step = match std::mem::replace(&mut self.state, State::Over) {
                 State::Greeting => self.take_greeting(input, output)?,
+                State::Speak(dialect) => self.take_dialect_reply(dialect, input, output)?,
+                State::Context => self.take_context_reply(input, output)?,
                 State::Go(told) => self.take_go_reply(told, input, output)?,
                 State::ExportName => self.take_export_name_reply(input),
                 State::List(listed) => self.take_list_reply(listed, input, output)?,
@@ -158,14 +181,84 @@ impl Handshake {
         self.flags = ClientFlags::FIXED_NEWSTYLE.with_if(no_zeroes, ClientFlags::NO_ZEROES);
         output.put_u32(self.flags.bits());
         match &self.goal {
-            Goal::Open(name) => {
-                go::ask(name, output);
-                self.state = State::Go(Told::default());
-            }
+            Goal::Open { dialect, .. } => self.ask_for(*dialect, output),
             Goal::List => {
                 list::ask(output);
                 self.state = State::List(Vec::new());
             }
+        }
+        Ok(None)
+    }
+
+    /// Asks for a dialect, and for what there is to be asked in it.
+    fn ask_for(&mut self, dialect: Dialect, output: &mut BytesMut) {
+        match dialect {
+            Dialect::Simple => return self.ask_to_go(output),
+            Dialect::Structured => structured_reply::ask(output),
+            Dialect::Extended => extended_headers::ask(output),
+        }
+        self.state = State::Speak(dialect);
+    }
+
+    fn ask_to_go(&mut self, output: &mut BytesMut) {
+        go::ask(self.export(), output);
+        self.state = State::Go(Told::default());
+    }
+
+    /// What is to be opened.
+    fn export(&self) -> &str {
+        match &self.goal {
+            Goal::Open { export, .. } => export,
+            Goal::List => "",
+        }
+    }
+
+    fn take_dialect_reply(
+        &mut self,
+        asked: Dialect,
+        input: &mut BytesMut,
+        output: &mut BytesMut,
+    ) -> Result<Option<Step>, ClientError> {
+        let (option, below) = match asked {
+            Dialect::Extended => (OptionCode::EXTENDED_HEADERS, Dialect::Structured),
+            _ => (OptionCode::STRUCTURED_REPLY, Dialect::Simple),
+        };
+        let Some((header, _)) = take_reply(option, input)? else {
+            return Ok(Some(self.wait(State::Speak(asked))));
+        };
+        match header.kind {
+            ReplyKind::ACK => {
+                self.dialect = asked;
+                meta_context::ask(self.export(), meta_context::ALLOCATION, output);
+                self.state = State::Context;
+            }
+            // Whatever else is wrong is said to GO as well.
+            kind if kind.is_error() => self.ask_for(below, output),
+            _ => return Err(unexpected(header)),
+        }
+        Ok(None)
+    }
+
+    fn take_context_reply(
+        &mut self,
+        input: &mut BytesMut,
+        output: &mut BytesMut,
+    ) -> Result<Option<Step>, ClientError> {
+        let Some((header, data)) = take_reply(OptionCode::SET_META_CONTEXT, input)? else {
+            return Ok(Some(self.wait(State::Context)));
+        };
+        match header.kind {
+            ReplyKind::META_CONTEXT if self.allocation.is_none() => {
+                let number = meta_context::number_of(meta_context::ALLOCATION, &data);
+                self.allocation = Some(number.ok_or_else(|| unexpected(header))?);
+                self.state = State::Context;
+            }
+            ReplyKind::ACK => self.ask_to_go(output),
+            kind if kind.is_error() => {
+                self.allocation = None;
+                self.ask_to_go(output);
+            }
+            _ => return Err(unexpected(header)),
         }
         Ok(None)
     }
@@ -190,13 +283,13 @@ impl Handshake {
                 Ok(None)
             }
             ReplyKind::ACK => {
-                let opened = told.opened().ok_or_else(|| unexpected(header))?;
+                let opened = told.opened(self.dialect, self.allocation);
+                let opened = opened.ok_or_else(|| unexpected(header))?;
                 Ok(Some(Step::Opened(opened)))
             }
-            ReplyKind::UNSUPPORTED => {
-                if let Goal::Open(name) = &self.goal {
-                    export_name::ask(name, output);
-                }
+            // With extended headers, GO is the only way.
+            ReplyKind::UNSUPPORTED if self.dialect != Dialect::Extended => {
+                export_name::ask(self.export(), output);
                 self.state = State::ExportName;
                 Ok(None)
             }
@@ -208,8 +301,8 @@ impl Handshake {
         let Some((size_bytes, flags)) = export_name::take_answer(input, self.flags) else {
             return Some(self.wait(State::ExportName));
         };
-        let (name, description, block_sizes) = (None, None, None);
-        Some(Step::Opened(Opened { size_bytes, flags, name, description, block_sizes }))
+        let told = Told { export: Some((size_bytes, flags)), ..Told::default() };
+        told.opened(self.dialect, self.allocation).map(Step::Opened)
     }
 
     fn take_list_reply(
@@ -273,6 +366,6 @@ fn refused(header: ReplyHeader, data: &[u8]) -> ClientError {
     if !header.kind.is_error() {
         return unexpected(header);
     }
-    let text = String::from_utf8_lossy(data).into_owned();
+    let text = for_people(data);
     ClientError::Refused { option: header.option, kind: header.kind, text }
 }

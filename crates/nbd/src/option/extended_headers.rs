@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use super::{OptionCode, Refusal, ReplyKind, put_reply};
+use super::{OptionCode, Refusal, ReplyKind, put_option, put_reply};
 use crate::Dialect;
 
 /// The server's answer, and the dialect that it leads to. To ask again changes nothing.
@@ -12,4 +12,9 @@ pub(crate) fn answer(data: &[u8], output: &mut BytesMut) -> Result<Dialect, Refu
     }
     put_reply(output, OptionCode::EXTENDED_HEADERS, ReplyKind::ACK, &[]);
     Ok(Dialect::Extended)
+}
+
+/// The client's request.
+pub(crate) fn ask(output: &mut BytesMut) {
+    put_option(output, OptionCode::EXTENDED_HEADERS, &[]);
 }

@@ -6,10 +6,13 @@
 use bytes::{Buf, BufMut, BytesMut};
 
 use super::info::unknown;
-use super::{OptionCode, Refusal, ReplyKind, export_name, put_reply};
+use super::{OptionCode, Refusal, ReplyKind, export_name, put_option, put_reply};
 use crate::limits::STRING_BYTES_MAX;
-use crate::wire::take_string;
+use crate::wire::{put_string, take_string};
 use crate::{Dialect, Exports};
+
+/// What the protocol itself defines: which bytes are stored, and which are zeroes.
+pub(crate) const ALLOCATION: &str = "base:allocation";
 
 /// What a client has selected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +76,21 @@ fn put_context(output: &mut BytesMut, option: OptionCode, number: u32, name: &st
     data.put_u32(number);
     data.put_slice(name.as_bytes());
     put_reply(output, option, ReplyKind::META_CONTEXT, &data);
+}
+
+/// The client's request for one context of an export.
+pub(crate) fn ask(export: &str, context: &str, output: &mut BytesMut) {
+    let mut data = BytesMut::new();
+    put_string(&mut data, export);
+    data.put_u32(1);
+    put_string(&mut data, context);
+    put_option(output, OptionCode::SET_META_CONTEXT, &data);
+}
+
+/// The number that a server gives the context; `None` where it is about another one.
+pub(crate) fn number_of(context: &str, mut data: &[u8]) -> Option<u32> {
+    let number = data.try_get_u32().ok()?;
+    (data == context.as_bytes()).then_some(number)
 }
 
 /// The data of either option.

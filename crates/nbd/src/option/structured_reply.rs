@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use super::{OptionCode, Refusal, ReplyKind, put_reply};
+use super::{OptionCode, Refusal, ReplyKind, put_option, put_reply};
 use crate::Dialect;
 
 /// The server's answer, and the dialect that it leads to. To ask again changes nothing.
@@ -20,4 +20,9 @@ pub(crate) fn answer(
     }
     put_reply(output, OptionCode::STRUCTURED_REPLY, ReplyKind::ACK, &[]);
     Ok(Dialect::Structured)
+}
+
+/// The client's request.
+pub(crate) fn ask(output: &mut BytesMut) {
+    put_option(output, OptionCode::STRUCTURED_REPLY, &[]);
 }

@@ -14,6 +14,7 @@ pub(crate) const GREETING: &[u8] = b"NBDMAGICIHAVEOPT\x00\x03";
 pub(crate) const ACK: u32 = 1;
 pub(crate) const SERVER: u32 = 2;
 pub(crate) const INFO: u32 = 3;
+pub(crate) const META_CONTEXT: u32 = 4;
 pub(crate) const ERR_EXTENDED_REQUIRED: u32 = 0x8000_000a;
 pub(crate) const ERR_UNSUP: u32 = 0x8000_0001;
 pub(crate) const ERR_POLICY: u32 = 0x8000_0002;

@@ -292,6 +292,8 @@ fn a_person_reads_a_table_and_a_script_reads_json() {
     let outcome = loaded(&device, "--mixed 50 --destroy-data --flush-every 10").unwrap();
     let arguments = arguments("nbd://h/a --mixed 50 --destroy-data --flush-every 10");
     let opened = hotbay_nbd::client::Opened {
+        dialect: hotbay_nbd::Dialect::Simple,
+        allocation: None,
         size_bytes: MIB,
         flags: hotbay_nbd::TransmissionFlags::from_bits(0xd),
         name: None,

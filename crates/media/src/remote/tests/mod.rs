@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hotbay_block::{Checked, Durability, ErrorKind, Extent, Medium, Request, Result, conformance};
-use hotbay_nbd::{BlockSizes, ErrorNumber, TransmissionFlags};
+use hotbay_nbd::{BlockSizes, Dialect, ErrorNumber, TransmissionFlags};
 use tokio::time::Instant;
 
 use self::server::{Manner, TestServer};
@@ -41,8 +41,14 @@ async fn it_is_a_device_whatever_the_server_can_do() {
     };
     let sectors = BlockSizes { minimum: 512, preferred: 4096, maximum: 1 << 20 };
     let sectors = Manner { block_sizes: sectors, ..Manner::default() };
-    for manner in [able, unable, coarse, sectors] {
-        let server = TestServer::start(6 << 20, manner);
+    for (manner, dialect) in [
+        (able.clone(), Dialect::Extended),
+        (able, Dialect::Structured),
+        (unable, Dialect::Simple),
+        (coarse, Dialect::Structured),
+        (sectors, Dialect::Extended),
+    ] {
+        let server = TestServer::start(6 << 20, Manner { dialect, ..manner });
         conformance::check(&Checked::new(open(&server).await.unwrap())).await;
     }
 }
@@ -111,8 +117,30 @@ async fn what_the_server_refuses_is_an_error_of_the_request_alone() {
     ] {
         server.refuse_next(number);
         let answer = medium.execute(write(0, 512, Durability::Deferred)).answer().await;
-        assert_eq!(answer.unwrap_err().kind(), kind);
+        let error = answer.unwrap_err();
+        assert_eq!(error.kind(), kind);
+        let words = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(words, format!("{number} at 0: as the test\u{fffd}wants it"));
         medium.execute(write(0, 512, Durability::Deferred)).answer().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_has_no_payload_is_asked_for_at_once_where_lengths_have_64_bits() {
+    for (dialect, count) in [(Dialect::Extended, 1), (Dialect::Structured, 3)] {
+        let server = TestServer::start(257 << 20, Manner { dialect, ..Manner::default() });
+        let medium = open(&server).await.unwrap();
+        server.hold();
+        let extent = Extent::between(0, 257 << 20);
+        let trim = medium.execute(Request::Trim { extent, durability: Durability::Deferred });
+        let trim = tokio::spawn(trim.answer());
+        server.received(1).await;
+        server.release();
+        trim.await.unwrap().unwrap();
+        server.received(count).await;
+        medium.execute(Request::Flush).answer().await.unwrap();
+        server.received(count + 1).await;
+        assert_eq!(server.all_received(), count + 1);
     }
 }
 

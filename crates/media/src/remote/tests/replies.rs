@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use hotbay_block::Extent;
 use hotbay_nbd::client::Opened;
-use hotbay_nbd::{Command, Cookie, SimpleReply, TransmissionFlags};
+use hotbay_nbd::{Command, Cookie, Dialect, SimpleReply, TransmissionFlags};
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
@@ -18,6 +18,8 @@ fn connection(received: &[u8]) -> (Connection, DuplexStream) {
 fn connection_to(is_near: bool, received: &[u8]) -> (Connection, DuplexStream) {
     let (near, far) = tokio::io::duplex(1 << 16);
     let opened = Opened {
+        dialect: Dialect::Simple,
+        allocation: None,
         size_bytes: 1 << 20,
         flags: TransmissionFlags::HAS_FLAGS.with(TransmissionFlags::SEND_FLUSH),
         name: None,
@@ -61,8 +63,8 @@ async fn answers_come_in_any_order_and_in_any_pieces() {
         far.write_all(&[byte]).await.unwrap();
         tokio::task::yield_now().await;
     }
-    assert_eq!(&first.await.unwrap().unwrap()[..], b"one");
-    assert_eq!(&second.await.unwrap().unwrap()[..], b"later");
+    assert_eq!(&first.await.unwrap().unwrap().bytes[..], b"one");
+    assert_eq!(&second.await.unwrap().unwrap().bytes[..], b"later");
 }
 
 #[tokio::test]
@@ -127,7 +129,7 @@ proptest! {
             }
             drop(far);
             match asked.await.unwrap() {
-                Ok(bytes) => assert_eq!(bytes.len(), 9),
+                Ok(given) => assert_eq!(given.bytes.len(), 9),
                 Err(Failure::Refused(_)) => {}
                 Err(Failure::Ended(end)) => assert_ne!(end.how, Ending::LetGo),
             }

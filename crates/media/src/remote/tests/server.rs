@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use hotbay_block::{
-    Checked, Device as _, Durability, ErrorKind, Extent, Hole, MemoryDevice, Reply, Request,
+    Allocation, Checked, Device as _, Durability, ErrorKind, Extent, Hole, MemoryDevice, Reply,
+    Request,
 };
+use hotbay_nbd::option::OptionCode;
 use hotbay_nbd::uri::{NbdUri, ServerPlace};
 use hotbay_nbd::{
-    BlockSizes, Command, CommandFlags, Dialect, ErrorNumber, Export, ExportDescription, Exports,
-    RequestHeader, ServerHandshake, SimpleReply, Step, Tls, TransmissionFlags,
+    BlockSizes, Chunk, Command, CommandFlags, Dialect, ErrorNumber, Export, ExportDescription,
+    Exports, ReplyTo, RequestHeader, ServerHandshake, SimpleReply, Step, Tls, TransmissionFlags,
 };
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -21,6 +23,8 @@ use tokio::sync::watch;
 /// What the server says of its export.
 #[derive(Clone, Debug)]
 pub(super) struct Manner {
+    /// The best that it speaks.
+    pub(super) dialect: Dialect,
     pub(super) flags: TransmissionFlags,
     pub(super) block_sizes: BlockSizes,
     pub(super) description: String,
@@ -34,7 +38,12 @@ impl Default for Manner {
             .with(TransmissionFlags::SEND_TRIM)
             .with(TransmissionFlags::SEND_CACHE)
             .with(TransmissionFlags::SEND_WRITE_ZEROES);
-        Self { flags, block_sizes: BlockSizes::default(), description: String::new() }
+        Self {
+            dialect: Dialect::Extended,
+            flags,
+            block_sizes: BlockSizes::default(),
+            description: String::new(),
+        }
     }
 }
 
@@ -109,6 +118,11 @@ impl TestServer {
         self.shared.received.subscribe().wait_for(|received| *received >= count).await.unwrap();
     }
 
+    /// How many requests have come since it was told to hold.
+    pub(super) fn all_received(&self) -> usize {
+        *self.shared.received.borrow()
+    }
+
     /// Closes all connections, and holds nothing any more.
     pub(super) fn hang_up(&self) {
         self.shared.hang_ups.send_modify(|count| *count += 1);
@@ -123,7 +137,7 @@ impl TestServer {
         tokio::spawn(async move {
             tokio::time::sleep(late).await;
             for (header, data) in held {
-                answer(&shared, header, data, &mut BytesMut::new()).await;
+                answer(&shared, Dialect::Simple, header, data, &mut BytesMut::new()).await;
             }
         });
         self.hang_up();
@@ -167,6 +181,10 @@ impl Drop for TestServer {
 impl Exports for Shared {
     type Opened = ();
 
+    fn contexts(&self) -> &'static [&'static str] {
+        &["x-test:other", "base:allocation"]
+    }
+
     fn list(&self) -> Vec<ExportDescription> {
         vec![ExportDescription { name: "disk".to_owned(), description: String::new() }]
     }
@@ -208,24 +226,26 @@ async fn serve(shared: Arc<Shared>, stream: UnixStream) {
 /// One client from its first byte to its last; `None` where it has gone.
 async fn talk(shared: &Shared, stream: &mut UnixStream, input: &mut BytesMut) -> Option<()> {
     let (mut handshake, mut output) = (ServerHandshake::new(Tls::Off), BytesMut::new());
-    loop {
-        let step = handshake.advance(input, &mut output, shared).ok()?;
+    let (mut flags_are_taken, mut said) = (false, BytesMut::new());
+    let dialect = loop {
+        admit(shared.manner.dialect, &mut flags_are_taken, input, &mut said, &mut output);
+        let step = handshake.advance(&mut said, &mut output, shared).ok()?;
         stream.write_all_buf(&mut output).await.ok()?;
         match step {
             Step::Receive => receive(stream, input).await?,
             Step::Send => {}
-            Step::Transmit(_) => break,
+            Step::Transmit(chosen) => break chosen.dialect,
             Step::Aborted | Step::StartTls => return None,
         }
-    }
+    };
     loop {
         let header = loop {
-            match RequestHeader::decode(input, Dialect::Simple).ok()? {
+            match RequestHeader::decode(input, dialect).ok()? {
                 Some(header) => break header,
                 None => receive(stream, input).await?,
             }
         };
-        let payload = usize::try_from(header.payload_bytes(Dialect::Simple)).unwrap();
+        let payload = usize::try_from(header.payload_bytes(dialect)).unwrap();
         assert!(payload <= usize::try_from(shared.manner.block_sizes.maximum).unwrap());
         while input.len() < payload {
             receive(stream, input).await?;
@@ -240,7 +260,7 @@ async fn talk(shared: &Shared, stream: &mut UnixStream, input: &mut BytesMut) ->
         }
         shared.received.send_modify(|count| *count += 1);
         shared.held.subscribe().wait_for(|held| !held).await.ok()?;
-        answer(shared, header, data, &mut output).await;
+        answer(shared, dialect, header, data, &mut output).await;
         stream.write_all_buf(&mut output).await.ok()?;
     }
 }
@@ -249,21 +269,101 @@ async fn receive(stream: &mut UnixStream, input: &mut BytesMut) -> Option<()> {
     (stream.read_buf(input).await.ok()? > 0).then_some(())
 }
 
-async fn answer(shared: &Shared, header: RequestHeader, data: Bytes, output: &mut BytesMut) {
-    let cookie = header.cookie;
-    if let Some(number) = due_refusal(shared) {
-        SimpleReply { cookie, result: Err(number) }.encode(output);
-        return;
+/// Passes on what the client says, but for the dialects that this server does not speak.
+fn admit(
+    best: Dialect,
+    flags_are_taken: &mut bool,
+    input: &mut BytesMut,
+    said: &mut BytesMut,
+    output: &mut BytesMut,
+) {
+    if !*flags_are_taken && input.len() >= 4 {
+        said.unsplit(input.split_to(4));
+        *flags_are_taken = true;
+    }
+    while *flags_are_taken && input.len() >= 16 {
+        let mut header = &input[8..16];
+        let (option, length) = (OptionCode(header.get_u32()), header.get_u32());
+        let whole = 16 + usize::try_from(length).unwrap();
+        if input.len() < whole {
+            return;
+        }
+        let bytes = input.split_to(whole);
+        let needs = match option {
+            OptionCode::EXTENDED_HEADERS => Dialect::Extended,
+            OptionCode::STRUCTURED_REPLY => Dialect::Structured,
+            _ => Dialect::Simple,
+        };
+        if needs <= best {
+            said.unsplit(bytes);
+        } else {
+            output.put_u64(0x0003_e889_0455_65a9);
+            output.put_u32(option.0);
+            output.put_u64((1 << 31 | 1) << 32);
+        }
+    }
+}
+
+async fn answer(
+    shared: &Shared,
+    dialect: Dialect,
+    header: RequestHeader,
+    data: Bytes,
+    output: &mut BytesMut,
+) {
+    let to = ReplyTo { cookie: header.cookie, offset: header.offset };
+    if let Some(error) = due_refusal(shared) {
+        return put_error(dialect, to, error, output);
+    }
+    if header.command == Command::BlockStatus {
+        let extent = Extent::new(header.offset, header.length).unwrap();
+        let pieces = shared.disk.status(extent, 100).await.unwrap();
+        let flags = |allocation| if allocation == Allocation::Hole { 3 } else { 0 };
+        let told = |piece: hotbay_block::Status| (piece.extent.length(), flags(piece.allocation));
+        let extents: Vec<_> = pieces.into_iter().map(told).collect();
+        return Chunk::Status { context: 1, extents: &extents }.encode(to, true, dialect, output);
     }
     match shared.disk.execute(request(shared, header, data)).answer().await {
-        Ok(Reply::Data(payload)) => {
-            SimpleReply { cookie, result: Ok(()) }.encode(output);
-            output.extend_from_slice(&payload.into_bytes());
+        Ok(Reply::Data(payload)) => put_read(dialect, to, &payload.into_bytes(), output),
+        Ok(Reply::Done) if dialect == Dialect::Extended => {
+            Chunk::None.encode(to, true, dialect, output);
         }
-        Ok(Reply::Done) => SimpleReply { cookie, result: Ok(()) }.encode(output),
+        Ok(Reply::Done) => SimpleReply { cookie: to.cookie, result: Ok(()) }.encode(output),
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::Invalid);
-            SimpleReply { cookie, result: Err(ErrorNumber::Invalid) }.encode(output);
+            put_error(dialect, to, ErrorNumber::Invalid, output);
+        }
+    }
+}
+
+fn put_error(dialect: Dialect, to: ReplyTo, error: ErrorNumber, output: &mut BytesMut) {
+    match dialect {
+        Dialect::Simple => SimpleReply { cookie: to.cookie, result: Err(error) }.encode(output),
+        _ => {
+            let chunk =
+                Chunk::Error { error, text: "as the test\nwants it", offset: Some(to.offset) };
+            chunk.encode(to, true, dialect, output);
+        }
+    }
+}
+
+/// In chunks the last bytes come first, and what is zeroes is not sent.
+fn put_read(dialect: Dialect, to: ReplyTo, bytes: &[u8], output: &mut BytesMut) {
+    if dialect == Dialect::Simple {
+        SimpleReply { cookie: to.cookie, result: Ok(()) }.encode(output);
+        return output.extend_from_slice(bytes);
+    }
+    let (front, back) = bytes.split_at(bytes.len() / 3);
+    let second = to.offset + u64::try_from(front.len()).unwrap();
+    for (done, offset, bytes) in [(false, second, back), (true, to.offset, front)] {
+        let length = u32::try_from(bytes.len()).unwrap();
+        if bytes.is_empty() {
+            Chunk::None.encode(to, done, dialect, output);
+        } else if bytes.iter().all(|byte| *byte == 0) {
+            Chunk::Hole { offset, length }.encode(to, done, dialect, output);
+        } else {
+            Chunk::Data { offset, length }.encode(to, done, dialect, output);
+            output.extend_from_slice(bytes);
         }
     }
 }
