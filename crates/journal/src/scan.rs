@@ -12,6 +12,11 @@
 //! at the break, and the rule is applied again to the segment that is the newest then.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::thread::{self, available_parallelism};
+
+use parking_lot::Mutex;
 
 use crate::Sequence;
 use crate::error::{Damage, ScanError};
@@ -24,6 +29,8 @@ use crate::storage::{Access, SegmentFile, Storage};
 
 /// How many segments are fetched ahead of the one that is read, so that the disk is not idle while checksums are taken.
 const PREFETCHED: usize = 3;
+/// More threads than this only wait for each other's disk.
+const THREADS_MAX: usize = 4;
 
 /// What a scan found out. Nothing was changed.
 #[derive(Clone, Debug)]
@@ -140,24 +147,14 @@ impl SegmentReport {
 /// a verdict.
 pub fn scan(storage: &dyn Storage, volume: Option<[u8; 16]>) -> Result<ScanReport, ScanError> {
     let files = open_files(storage)?;
-    let headers = files
-        .iter()
-        .map(|(&number, file)| decode_header(number, &file.view(0, file.len())))
-        .collect::<Result<Vec<_>, _>>()?;
-    let stamp = common_volume(&headers)?;
+    let mut segments = read_all(&files)?;
+    let stamp = common_volume(&segments)?;
     let owner = stamp.map(|stamp| stamp.id).or(volume);
-    let mut ahead = files.values().skip(PREFETCHED);
-    files.values().take(PREFETCHED).for_each(|file| file.prefetch());
-    let segments: Vec<SegmentReport> = files
-        .iter()
-        .zip(headers)
-        .map(|((&number, file), header)| {
-            if let Some(file) = ahead.next() {
-                file.prefetch();
-            }
-            parse(number, &file.view(0, file.len()), header, owner)
-        })
-        .collect();
+    for report in segments.iter_mut().filter(|report| report.header.is_none()) {
+        if let Some(file) = files.get(&report.number) {
+            *report = parse(report.number, &file.view(0, file.len()), None, owner);
+        }
+    }
     Ok(judge(stamp, segments))
 }
 
@@ -185,14 +182,52 @@ fn decode_header(number: u64, bytes: &[u8]) -> Result<Option<SegmentHeader>, Sca
     }
 }
 
-fn common_volume(headers: &[Option<SegmentHeader>]) -> Result<Option<VolumeStamp>, ScanError> {
+fn common_volume(segments: &[SegmentReport]) -> Result<Option<VolumeStamp>, ScanError> {
     let mut common = None;
-    for header in headers.iter().flatten() {
+    for header in segments.iter().filter_map(|segment| segment.header.as_ref()) {
         if *common.get_or_insert(header.volume) != header.volume {
             return Err(ScanError::MixedVolumes { segment: header.number });
         }
     }
     Ok(common)
+}
+
+/// Reads all segments, each by what its own header says: on as many threads as there are processors, so that one takes
+/// checksums while another waits for the disk.
+fn read_all(files: &BTreeMap<u64, Box<dyn SegmentFile>>) -> Result<Vec<SegmentReport>, ScanError> {
+    let threads = available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX).min(files.len());
+    let ahead = Mutex::new(files.values().skip(PREFETCHED));
+    files.values().take(PREFETCHED).for_each(|file| file.prefetch());
+    let next = Mutex::new(files.iter());
+    let read_some = || {
+        let mut read = Vec::new();
+        loop {
+            let Some((&number, file)) = next.lock().next() else { break read };
+            let fetched = ahead.lock().next();
+            if let Some(file) = fetched {
+                file.prefetch();
+            }
+            read.push((number, read_segment(number, &file.view(0, file.len()))));
+        }
+    };
+    let mut read = thread::scope(|scope| {
+        // With a thread less it takes longer.
+        let begin = |_| thread::Builder::new().spawn_scoped(scope, read_some).ok();
+        let others: Vec<_> = (1..threads).filter_map(begin).collect();
+        let mut read = read_some();
+        for other in others {
+            read.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+        read
+    });
+    read.sort_unstable_by_key(|(number, _)| *number);
+    read.into_iter().map(|(_, segment)| segment).collect()
+}
+
+fn read_segment(number: u64, bytes: &[u8]) -> Result<SegmentReport, ScanError> {
+    let header = decode_header(number, bytes)?;
+    let owner = header.as_ref().map(|header| header.volume.id);
+    Ok(parse(number, bytes, header, owner))
 }
 
 /// Reads one segment from its start to the first record that is not whole, and looks behind that for witnesses.
