@@ -1,7 +1,7 @@
 //! Bytes from the client, and the requests in them.
 //!
-//! The bytes of a WRITE stay where they were received; those of a long one are received into one buffer that was
-//! reserved for it. What is refused is dropped as it comes.
+//! The bytes of a WRITE stay where they were received; those of a long one are given out in parts, or received into one
+//! buffer that was reserved for it. What is refused is dropped as it comes.
 
 use bytes::buf::Limit;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -12,6 +12,12 @@ use hotbay_nbd::{Command, Dialect, ErrorNumber, RequestHeader, WrongMagic};
 const RECEIVE_BYTES: usize = 64 << 10;
 /// With less room than this a receive is not worth its system call.
 const RECEIVE_BYTES_LEAST: usize = 16 << 10;
+/// The most of a WRITE in parts that is received at once. More would leave the processor's cache before it is used.
+const PART_BYTES_MOST: usize = 256 << 10;
+/// With less than this, a part is not worth its requests, unless it is the last one.
+const PART_BYTES_LEAST: usize = 32 << 10;
+/// Parts end at multiples of this in the device.
+const BLOCK_BYTES: u64 = 4 << 10;
 
 /// What was received and has not been taken yet.
 #[derive(Debug)]
@@ -27,6 +33,8 @@ enum Expected {
     Header,
     /// The payload of a request that was admitted.
     Payload(RequestHeader),
+    /// The same in parts; so many bytes of it were given out.
+    Parts(RequestHeader, usize),
     /// `left` bytes of a request that is refused.
     Refused {
         header: RequestHeader,
@@ -35,11 +43,24 @@ enum Expected {
     },
 }
 
+/// What becomes of a request that has begun to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// It stays where it is.
+    NotNow,
+    /// It is taken when it is there in full.
+    Whole,
+    /// The same, but for its payload, which is taken in parts.
+    InParts,
+}
+
 /// What is next.
 #[derive(Debug)]
 pub(super) enum Next {
     /// A request, with its payload where it has one.
     Request(RequestHeader, Bytes),
+    /// Bytes of a payload that is taken in parts, and how many came before them.
+    Part(RequestHeader, usize, Bytes),
     /// A request that is wrong whatever the device; its payload has been dropped.
     Refused(RequestHeader, ErrorNumber),
     /// The client wants no more.
@@ -69,7 +90,7 @@ impl Intake {
     /// is given to the device, before its payload is waited for.
     pub(super) fn next(
         &mut self,
-        admits: impl FnOnce(&RequestHeader) -> bool,
+        admits: impl FnOnce(&RequestHeader) -> Admission,
     ) -> Result<Next, OutOfStep> {
         if matches!(self.expected, Expected::Header)
             && let Some(next) = self.take_header(admits)?
@@ -86,6 +107,7 @@ impl Intake {
                 self.expected = Expected::Header;
                 Next::Request(header, self.buffer.split_to(length).freeze())
             }
+            &mut Expected::Parts(header, done) => self.next_part(header, done),
             Expected::Refused { header, error, left } => {
                 let dropped = self.buffer.len().min(*left);
                 self.buffer.advance(dropped);
@@ -100,10 +122,27 @@ impl Intake {
         })
     }
 
+    /// Takes what is there of a payload, up to its end or to the last end of a block.
+    fn next_part(&mut self, header: RequestHeader, done: usize) -> Next {
+        let left = self.bytes_of(&header) - done;
+        let mut length = self.buffer.len().min(left);
+        if length < left {
+            let end = header.offset + wide(done + length);
+            length = length.saturating_sub(narrow(end % BLOCK_BYTES));
+            if length < PART_BYTES_LEAST {
+                return Next::Incomplete;
+            }
+            self.expected = Expected::Parts(header, done + length);
+        } else {
+            self.expected = Expected::Header;
+        }
+        Next::Part(header, done, self.buffer.split_to(length).freeze())
+    }
+
     /// Takes a header. Gives what is next where that has no payload, else sets what is expected.
     fn take_header(
         &mut self,
-        admits: impl FnOnce(&RequestHeader) -> bool,
+        admits: impl FnOnce(&RequestHeader) -> Admission,
     ) -> Result<Option<Next>, OutOfStep> {
         let Some(header) = RequestHeader::decode(&mut self.buffer.as_ref(), self.dialect)? else {
             return Ok(Some(Next::Incomplete));
@@ -114,31 +153,33 @@ impl Intake {
         if header.command == Command::Disconnect {
             return Ok(Some(Next::Disconnect));
         }
-        if !admits(&header) {
+        let admission = admits(&header);
+        if admission == Admission::NotNow {
             return Ok(Some(Next::NotAdmitted));
         }
         self.buffer.advance(RequestHeader::bytes(self.dialect));
         let length = self.bytes_of(&header);
         match header.refusal(self.dialect) {
             Some(error) => self.expected = Expected::Refused { header, error, left: length },
-            None if length > 0 => self.expected = Expected::Payload(header),
-            None => return Ok(Some(Next::Request(header, Bytes::new()))),
+            None if length == 0 => return Ok(Some(Next::Request(header, Bytes::new()))),
+            None if admission == Admission::InParts => self.expected = Expected::Parts(header, 0),
+            None => self.expected = Expected::Payload(header),
         }
         Ok(None)
     }
 
-    /// The bytes of the payload that is being received; 0 where there is none.
+    /// The bytes of the payload, or of its next part, that are being received; 0 where there are none.
     pub(super) fn bytes_expected(&self) -> usize {
         match &self.expected {
             Expected::Payload(header) => self.bytes_of(header),
-            _ => 0,
+            Expected::Parts(header, done) => (self.bytes_of(header) - done).min(PART_BYTES_MOST),
+            Expected::Header | Expected::Refused { .. } => 0,
         }
     }
 
     /// The payload of a request in memory.
     fn bytes_of(&self, header: &RequestHeader) -> usize {
-        let bytes = header.payload_bytes(self.dialect);
-        usize::try_from(bytes).expect("what is too long for memory was turned away")
+        narrow(header.payload_bytes(self.dialect))
     }
 
     /// Where to receive to. A payload that is longer than a usual receive gets room for itself and nothing
@@ -169,4 +210,12 @@ impl Intake {
             self.buffer = BytesMut::new();
         }
     }
+}
+
+fn narrow(bytes: u64) -> usize {
+    usize::try_from(bytes).expect("what is too long for memory was turned away")
+}
+
+fn wide(bytes: usize) -> u64 {
+    u64::try_from(bytes).expect("a size in memory has 64 bits or less")
 }

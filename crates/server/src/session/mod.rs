@@ -1,7 +1,8 @@
 //! The loop between one socket and one device, after the negotiation.
 //!
 //! One task, one loop, no queue to another task: what the device can answer at once is received, carried out and
-//! answered without a hand-over, but for long READs (see `long_read`). Each round
+//! answered without a hand-over, but for long READs (see `long_read`); a long WRITE is carried out in parts (see
+//! `long_write`). Each round
 //!
 //! 1. receives once, unless a limit is reached;
 //! 2. gives the device every request that is there in full. What is answered at once becomes a reply; what is
@@ -28,6 +29,7 @@ mod arena;
 mod in_flight;
 mod intake;
 mod long_read;
+mod long_write;
 mod replies;
 mod requests;
 mod rest;
@@ -49,7 +51,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use self::answer::{Answer, Asked, Failure};
 use self::arena::Arena;
 use self::in_flight::{Answered, Awaited, Expects, InFlight, Said, UnderWay};
-use self::intake::{Intake, Next, OutOfStep};
+use self::intake::{Admission, Intake, Next, OutOfStep};
+use self::long_write::LongWrite;
 use self::replies::{PIECES_MAX, Replies};
 use self::rest::Rest;
 use self::spin::Waited;
@@ -118,6 +121,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Look + Unpin>(
         // Bytes that came behind the negotiation are requests already.
         waits_for: WaitsFor::Turn,
         arena: Arena::default(),
+        long_write: None,
         in_flight: InFlight::default(),
         replies: Replies::new(terms.dialect),
         unflushed: false,
@@ -177,6 +181,8 @@ struct Session<'a, S> {
     intake: Intake,
     waits_for: WaitsFor,
     arena: Arena,
+    /// The WRITE that is being received in parts.
+    long_write: Option<LongWrite>,
     in_flight: InFlight,
     replies: Replies,
     /// Whether bytes were written that the stream may still hold back.
@@ -268,8 +274,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
         let mut any = false;
         while self.replies.bytes() < batch_end {
             let load = self.load();
-            match self.intake.next(|header| load.admits(header)) {
+            match self.intake.next(|header| load.admits(header, &*self.device)) {
                 Ok(Next::Request(header, data)) => self.execute(&header, data),
+                Ok(Next::Part(header, done, data)) => self.execute_part(&header, done, data),
                 Ok(Next::Refused(header, error)) => {
                     let counted = self.tally.take(Operation::Other, 0);
                     let failure = Failure::new(error, "the command, a flag or the length is wrong");
@@ -300,13 +307,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
     }
 
     fn execute(&mut self, header: &RequestHeader, data: Bytes) {
-        self.spin.note_request();
-        let awaited = Awaited {
-            asked: requests::asked(header),
-            expects: requests::expects(header),
-            carried_bytes: requests::carried_bytes(header, self.terms.dialect),
-            counted: self.tally.take(Operation::of(header.command), header.length),
-        };
+        let awaited = self.awaited(header);
         if header.command == Command::BlockStatus {
             return self.execute_status(header, &data, awaited);
         }
@@ -320,6 +321,34 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
                 }
             },
             Err(failure) => self.reply(awaited.asked, awaited.counted, Err(failure)),
+        }
+    }
+
+    fn awaited(&mut self, header: &RequestHeader) -> Awaited {
+        self.spin.note_request();
+        Awaited {
+            asked: requests::asked(header),
+            expects: requests::expects(header),
+            carried_bytes: requests::carried_bytes(header, self.terms.dialect),
+            counted: self.tally.take(Operation::of(header.command), header.length),
+        }
+    }
+
+    /// Gives the device a part of a WRITE; the last one ends it.
+    fn execute_part(&mut self, header: &RequestHeader, done: usize, data: Bytes) {
+        let mut write = match self.long_write.take() {
+            Some(write) => write,
+            None => LongWrite::new(self.awaited(header)),
+        };
+        let (part, is_last) = requests::part(header, done, data);
+        write.add(self.device.execute(part));
+        if !is_last {
+            self.long_write = Some(write);
+            return;
+        }
+        match write.end() {
+            Ok(answered) => self.answer(answered),
+            Err((awaited, under_way)) => self.in_flight.push(awaited, under_way),
         }
     }
 
@@ -349,7 +378,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
 
     /// Takes the answers that are there; whether there was one.
     fn poll_in_flight(&mut self, context: &mut Context<'_>) -> bool {
-        let mut any = false;
+        let mut any = self.long_write.as_mut().is_some_and(|write| write.poll_parts(context));
         while let Poll::Ready(Some(answered)) = self.in_flight.poll_answered(context) {
             self.answer(answered);
             any = true;
@@ -464,11 +493,15 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
     }
 
     fn load(&self) -> Load<'a> {
+        let (parts, of_parts) = self
+            .long_write
+            .as_ref()
+            .map_or((0, 0), |write| (write.parts_under_way(), write.carried_bytes()));
         Load {
             limits: self.limits,
             dialect: self.terms.dialect,
-            requests: self.in_flight.len() + self.replies.count(),
-            bytes: self.in_flight.carried_bytes() + self.replies.bytes(),
+            requests: parts + self.in_flight.len() + self.replies.count(),
+            bytes: of_parts + self.in_flight.carried_bytes() + self.replies.bytes(),
         }
     }
 }
@@ -486,12 +519,16 @@ impl Load<'_> {
         self.requests == 0 && self.bytes == 0
     }
 
-    /// Whether a request may be added: always, where it is the only one.
-    fn admits(&self, header: &RequestHeader) -> bool {
+    /// Whether a request may be added, and how: always, where it is the only one.
+    fn admits(&self, header: &RequestHeader, device: &impl Device) -> Admission {
         let bytes = self.bytes + requests::carried_bytes(header, self.dialect);
-        self.is_nothing()
-            || self.requests < self.limits.requests_per_session
-                && bytes <= self.limits.bytes_per_session
+        let has_room = self.requests < self.limits.requests_per_session
+            && bytes <= self.limits.bytes_per_session;
+        match (self.is_nothing() || has_room, long_write::is_in_parts(header, device)) {
+            (false, _) => Admission::NotNow,
+            (true, true) => Admission::InParts,
+            (true, false) => Admission::Whole,
+        }
     }
 }
 

@@ -52,6 +52,15 @@ pub(super) fn translate(
     })
 }
 
+/// The part of a WRITE behind its first `done` bytes, and whether it is the last one. The whole is within 64 bits.
+pub(super) fn part(header: &RequestHeader, done: usize, data: Bytes) -> (Request, bool) {
+    let (done, bytes) = (wide(done), wide(data.len()));
+    let offset = header.offset + done;
+    let extent = Extent::between(offset, offset + bytes);
+    let part = Request::Write { extent, data, durability: Durability::Deferred };
+    (part, done + bytes == header.length)
+}
+
 /// The range; an end past 64 bits is past the end of any device.
 fn extent(header: &RequestHeader) -> Result<Extent, Failure> {
     Extent::new(header.offset, header.length).ok_or_else(|| {
@@ -114,4 +123,8 @@ pub(super) fn carried_bytes(header: &RequestHeader, dialect: Dialect) -> usize {
         _ => 0,
     };
     usize::try_from(bytes).expect("a size in memory has 32 bits or more")
+}
+
+fn wide(size: usize) -> u64 {
+    u64::try_from(size).expect("a size in memory has 64 bits or less")
 }

@@ -21,6 +21,7 @@ mod chunks;
 mod ends;
 mod limits;
 mod long_reads;
+mod long_writes;
 mod requests;
 mod spins;
 mod status;
