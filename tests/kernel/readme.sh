@@ -131,6 +131,9 @@ umount /media
 rm -r "$WORK/usb"
 
 serve_in_terminal $blocks/serve.sh
+block volumes
+[ "$(stat -c %s /srv/scratch.img)" = 134217728 ]
+[ ! -e /var/lib/hotbay/volumes/scratch ]
 block swap
 hotbay status a | grep -q /srv/new-place.img
 [ "$(stat -c %s /srv/new-place.img)" = 67108864 ]

@@ -166,6 +166,11 @@ impl Attachment {
         }
     }
 
+    /// Retains at most so much from now on.
+    pub(crate) fn set_retained_limit(&self, limit_bytes: u64) {
+        self.completed.lock().retained.set_limit(limit_bytes);
+    }
+
     /// Goes to the medium, unless the gate is closed.
     pub(crate) fn visit(self: &Arc<Self>) -> Option<Visit> {
         self.gate.enter().then(|| Visit(Arc::clone(self)))

@@ -201,6 +201,12 @@ impl EventLog {
         history.iter().filter(|event| event.sequence > sequence).cloned().collect()
     }
 
+    /// The number of the last event; 0 where none has happened yet.
+    #[must_use]
+    pub fn newest(&self) -> u64 {
+        *self.0.newest.borrow()
+    }
+
     /// Follows the events after `sequence`.
     #[must_use]
     pub fn follow(&self, sequence: u64) -> Events {

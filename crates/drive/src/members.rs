@@ -12,6 +12,7 @@ use crate::drive::Drive;
 use crate::event::EventKind;
 use crate::failure::Refusal;
 use crate::retire::{Leavings, WhenHeld, WhenOpen};
+use crate::settings::VolumeSettings;
 use crate::start::VolumeSetup;
 use crate::volume::Volume;
 use crate::watch::watch;
@@ -90,6 +91,16 @@ impl Drive {
         volume.resume().await;
         self.members.enter(&volume);
         self.members.watch(&volume);
+        Ok(())
+    }
+
+    /// Gives a volume other settings, which count from now on: for requests that wait already too, but for how long they wait. Its name,
+    /// its first medium and the limit of its journal stay.
+    ///
+    /// # Errors
+    /// Where there is no such volume.
+    pub fn set_settings(&self, volume: &str, settings: VolumeSettings) -> Result<(), Refusal> {
+        self.volume(volume)?.set_settings(settings);
         Ok(())
     }
 

@@ -72,6 +72,11 @@ impl RetainedWrites {
         Self { limit_bytes, ..Self::default() }
     }
 
+    /// Keeps at most so much from now on; what is kept stays kept.
+    pub(crate) fn set_limit(&mut self, limit_bytes: u64) {
+        self.limit_bytes = limit_bytes;
+    }
+
     /// The bytes kept, allowances included.
     pub(crate) fn bytes(&self) -> u64 {
         self.cost_bytes

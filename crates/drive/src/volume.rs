@@ -204,6 +204,23 @@ impl Volume {
         self.settings.load_full()
     }
 
+    /// Takes other settings, but for what the journal and the record rely on.
+    pub(crate) fn set_settings(&self, settings: VolumeSettings) {
+        let now = self.settings();
+        let settings = VolumeSettings {
+            name: now.name.clone(),
+            medium: now.medium.clone(),
+            journal_limit_bytes: now.journal_limit_bytes,
+            ..settings
+        };
+        let limit = settings.retained_bound_bytes();
+        self.settings.store(Arc::new(settings));
+        // After it, so that an attachment that comes in between has the new limit as well.
+        if let Some(attachment) = self.current_attachment() {
+            attachment.set_retained_limit(limit);
+        }
+    }
+
     /// How it is doing.
     #[must_use]
     pub fn status(&self) -> VolumeStatus {

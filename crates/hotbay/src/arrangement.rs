@@ -3,6 +3,8 @@
 //! One change at a time. A change of which volumes there are is remembered in the state directory after nothing stands in its way
 //! any more, and before it takes effect: a restart at any moment finds it whole or not at all.
 
+mod reload;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,16 +15,30 @@ use hotbay_server::Sessions;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
+pub(crate) use reload::Outcome;
+
 use crate::assemble;
-use crate::config::{Config, Environment, Layout, Name};
+use crate::config::{Config, Environment, Layout, Name, Overrides};
 use crate::failure::Failure;
+use crate::hook_tasks::HookTasks;
+use crate::hooks::Facts;
 use crate::records::StateDirectory;
 use crate::volume_changes::VolumeChanges;
 
-/// What a daemon is started with, and what is there already.
-pub(crate) struct Parts {
+/// What says what a daemon runs with, to be read again.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origin {
+    /// The configuration file, where there is one.
+    pub(crate) file: Option<PathBuf>,
+    /// What the command line said.
+    pub(crate) overrides: Overrides,
     /// Where things are when nobody says where.
     pub(crate) environment: Environment,
+}
+
+/// What a daemon is started with, and what is there already.
+pub(crate) struct Parts {
+    pub(crate) origin: Origin,
     /// What the file and the command line say.
     pub(crate) configured: Config,
     /// What was changed by command since.
@@ -34,7 +50,8 @@ pub(crate) struct Parts {
 
 /// What the daemon runs with.
 pub(crate) struct Arrangement {
-    environment: Environment,
+    origin: Origin,
+    hooks: HookTasks,
     state: Arc<StateDirectory>,
     drive: Arc<Drive>,
     shelf: Arc<Shelf>,
@@ -43,9 +60,11 @@ pub(crate) struct Arrangement {
 }
 
 struct Now {
+    /// What the file and the command line said when they were read last.
     configured: Config,
+    /// What was changed by command.
     changes: VolumeChanges,
-    /// The configuration with the changes.
+    /// What is true.
     config: Config,
 }
 
@@ -55,10 +74,18 @@ impl Arrangement {
     /// # Errors
     /// Where its parts contradict each other.
     pub(crate) fn new(parts: Parts, sessions: Sessions) -> Result<Self, Failure> {
-        let Parts { environment, configured, changes, state, drive, shelf } = parts;
+        let Parts { origin, configured, changes, state, drive, shelf } = parts;
         let config = changes.applied_to(&configured)?;
+        let facts = Facts { drive: config.name.to_string(), control: config.control.clone() };
+        let hooks = HookTasks::new(facts, Arc::clone(&drive));
+        hooks.run_these(&config.hooks, 0);
         let now = Mutex::new(Now { configured, changes, config });
-        Ok(Self { environment, state, drive, shelf, sessions, now })
+        Ok(Self { origin, hooks, state, drive, shelf, sessions, now })
+    }
+
+    /// Ends the hooks, with the commands that run.
+    pub(crate) fn stop(&self) {
+        self.hooks.stop();
     }
 
     /// Adds a volume, and remembers it. A path in `medium` is taken from the daemon's directory.
@@ -68,7 +95,7 @@ impl Arrangement {
     pub(crate) async fn add_volume(&self, name: Name, medium: MediumSpec) -> Result<(), Failure> {
         let mut now = self.now.lock().await;
         must_be_free_to_change(now.config.layout, &format!("volume {name} cannot be added"))?;
-        let medium = medium.absolute(&self.environment.current);
+        let medium = medium.absolute(&self.origin.environment.current);
         if now.config.volumes.iter().any(|volume| volume.name == name) {
             return Err(Failure::new(format!("there is a volume {name} already"))
                 .with_hint(format!("'hotbay swap {name} MEDIUM' moves it to another medium")));
@@ -76,7 +103,10 @@ impl Arrangement {
         self.must_be_nobodys(&medium)?;
         let mut changes = now.changes.clone();
         changes.add(&now.configured, &name, &medium);
-        let config = changes.applied_to(&now.configured)?;
+        let said = changes.applied_to(&now.configured)?.volumes;
+        let mut config = now.config.clone();
+        config.volumes.extend(said.into_iter().find(|volume| volume.name == name));
+        config.check_volumes()?;
         self.begin(&name, &config, self.recorded(&changes)).await.inspect_err(|_| {
             self.drive.set_bays(now.config.bay_count());
         })?;
@@ -102,7 +132,9 @@ impl Arrangement {
         }
         let mut changes = now.changes.clone();
         changes.remove(&now.configured, &name);
-        let config = changes.applied_to(&now.configured)?;
+        changes.applied_to(&now.configured)?;
+        let mut config = now.config.clone();
+        config.volumes.retain(|volume| volume.name != name);
         let kept = self.end(&name, &config, when_open, when_held, self.recorded(&changes)).await?;
         (now.changes, now.config) = (changes, config);
         Ok(kept)

@@ -28,6 +28,12 @@ A drive with a stick that may be pulled at any time:
 Exit status:
   0 done   1 refused or failed   2 wrong usage   3 `hotbay wait` ran out of time";
 
+const RELOAD: &str = "\
+Volumes may come and go, and their settings, hooks and the number of bays change. A file that says something wrong changes nothing. \
+SIGHUP does the same, and the log has the answer.
+
+Exit status 1 where the file is wrong, or a change that is possible while the daemon runs was refused.";
+
 /// A drive whose media may be pulled, returned and exchanged under a mounted file system.
 ///
 /// `hotbay serve` is the daemon: it presents volumes to NBD clients such as nbd-client, qemu or libnbd. All
@@ -74,6 +80,9 @@ pub(crate) enum Command {
     Scrub(ScrubArgs),
     /// Add, remove or grow a volume while the daemon runs
     Volume(VolumeArgs),
+    /// Read the configuration file again; what cannot change while the daemon runs is named
+    #[command(after_help = RELOAD)]
+    Reload,
     /// Wait until a volume is in a state; exit status 3 when time runs out
     Wait(WaitArgs),
     /// Show what happened
@@ -861,6 +870,7 @@ mod tests {
             "hotbay --control /c pull usb",
             "hotbay swap usb /dev/sdb --as-is",
             "hotbay scrub a --repair",
+            "hotbay reload",
             "hotbay volume add usb=/dev/sdb1",
             "hotbay volume remove usb --close-sessions --keep-journal",
             "hotbay volume grow usb 128MiB",

@@ -10,11 +10,13 @@ use hotbay_media::{FaultSpec, MediumSpec, Shelf};
 use hotbay_server::{Exports as _, Operation, OperationTraffic, Sessions};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::arrangement::Arrangement;
+use crate::arrangement::{Arrangement, Outcome};
+use crate::config::Difference;
 use crate::control::{
     Armed, ArmedFault, ControlHandler, ControlReply, CopyStatus, Event, EventSource, ExportStatus,
     HeldJournal, JournalStatus, Occupied, OpenSessions, OperationStatus, Progress, ProgressSink,
-    State, Status, SwapContent, VolumeStatus, WhenDifferent, Work, WorkDone,
+    ReloadEffect, ReloadedDifference, State, Status, SwapContent, VolumeStatus, WhenDifferent,
+    Work, WorkDone,
 };
 use crate::exports::LayoutExports;
 use crate::failure::Failure;
@@ -30,7 +32,7 @@ pub(crate) struct Handler {
     pub(crate) shelf: Arc<Shelf>,
     pub(crate) sessions: Sessions,
     pub(crate) exports: LayoutExports,
-    pub(crate) arrangement: Arrangement,
+    pub(crate) arrangement: Arc<Arrangement>,
     pub(crate) listen: Vec<String>,
     pub(crate) metrics: Option<String>,
 }
@@ -349,6 +351,9 @@ impl ControlHandler for Handler {
             let name = volume.parse().map_err(Failure::new)?;
             let medium = parsed(&medium)?;
             self.arrangement.add_volume(name, medium).await?;
+            let mut states = self.volume(&volume)?.states();
+            // Where something of it was kept, that is replayed. It may have been removed again meanwhile.
+            let _ = states.wait_for(|state| *state != hotbay_drive::State::Replaying).await;
             self.state_of(&volume)
         })
     }
@@ -389,6 +394,14 @@ impl ControlHandler for Handler {
         })
     }
 
+    fn reload(&self) -> BoxFuture<'_, Result<ControlReply, Failure>> {
+        Box::pin(async move {
+            let outcomes = self.arrangement.reload().await?;
+            let differences = outcomes.into_iter().map(ReloadedDifference::from).collect();
+            Ok(ControlReply::Reloaded { differences })
+        })
+    }
+
     fn wait(
         &self,
         volume: String,
@@ -412,6 +425,19 @@ impl ControlHandler for Handler {
 
     fn follow(&self, after_sequence: u64) -> Box<dyn EventSource> {
         Box::new(Following(self.drive.events().follow(after_sequence)))
+    }
+}
+
+impl From<(Difference, Outcome)> for ReloadedDifference {
+    fn from((difference, outcome): (Difference, Outcome)) -> Self {
+        let (effect, why) = match outcome {
+            Outcome::Counts => (ReloadEffect::Live, None),
+            Outcome::NotLive(why) => (ReloadEffect::NotLive, Some(why.to_owned())),
+            Outcome::Refused(failure) => (ReloadEffect::Refused, Some(failure.to_string())),
+        };
+        let Difference { volume, key, before, after } = difference;
+        let volume = volume.map(|name| name.to_string());
+        Self { volume, key: key.to_owned(), before, after, effect, why }
     }
 }
 

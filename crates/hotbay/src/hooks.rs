@@ -26,11 +26,9 @@ pub(crate) struct Facts {
     pub(crate) control: std::path::PathBuf,
 }
 
-/// Runs a hook's command for each event of the drive, those since its start too, until the future is dropped. A command that
-/// runs then is killed.
-pub(crate) async fn run(hook: HookConfig, facts: Facts, drive: Arc<Drive>) {
-    let mut events = drive.events().follow(0);
-    let mut seen = 0;
+/// Runs a hook's command for each event of the drive after `seen`, until the future is dropped. A command that runs then is killed.
+pub(crate) async fn run(hook: HookConfig, facts: Facts, drive: Arc<Drive>, mut seen: u64) {
+    let mut events = drive.events().follow(seen);
     loop {
         for event in events.next().await {
             let missed = event.sequence - seen - 1;

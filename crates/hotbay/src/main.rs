@@ -19,6 +19,7 @@ mod directory;
 mod exports;
 mod failure;
 mod handler;
+mod hook_tasks;
 mod hooks;
 mod http;
 mod logging;
@@ -37,6 +38,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+use crate::arrangement::Origin;
 use crate::cli::{Cli, Command};
 use crate::commands::Daemon;
 use crate::config::Environment;
@@ -55,9 +57,9 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve(arguments) => {
             let (file, overrides) = arguments.overrides(cli.control);
-            let config = config::load(file.as_deref(), overrides, &environment)?;
+            let config = config::load(file.as_deref(), overrides.clone(), &environment)?;
             logging::start();
-            run::serve(config, environment)
+            run::serve(config, Origin { file, overrides, environment })
         }
         Command::Status(arguments) => commands::status::run(&daemon, &arguments),
         Command::Top => commands::top::run(&daemon),
@@ -70,6 +72,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Volume(arguments) => {
             commands::volume::run(&daemon, arguments.command, &environment)
         }
+        Command::Reload => commands::reload::run(&daemon),
         Command::Wait(arguments) => commands::wait::run(&daemon, &arguments),
         Command::Events(arguments) => commands::events::run(&daemon, &arguments),
         Command::Attach(arguments) => commands::attach::run(&daemon, &arguments, &environment),

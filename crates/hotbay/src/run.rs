@@ -11,20 +11,19 @@ use hotbay_block::with_sources;
 use hotbay_server::{BindError, ListenAddress, Server, Tls};
 use tokio::task::JoinSet;
 
-use crate::arrangement::{Arrangement, Parts};
+use crate::arrangement::{Arrangement, Origin, Parts};
 use crate::assemble;
-use crate::config::{Config, Environment, Metrics, TlsConfig};
+use crate::config::{Config, Metrics, TlsConfig};
 use crate::control::ControlServer;
 use crate::device_watch;
 use crate::directory::create_private;
 use crate::exports::LayoutExports;
 use crate::failure::Failure;
 use crate::handler::Handler;
-use crate::hooks::{self, Facts};
 use crate::http::{DriveSite, HttpServer, MetricsPage};
 use crate::records::StateDirectory;
 use crate::service;
-use crate::signals::StopSignal;
+use crate::signals::{Hangup, StopSignal};
 use crate::volume_changes::VolumeChanges;
 use crate::welcome::welcome;
 
@@ -32,17 +31,19 @@ use crate::welcome::welcome;
 ///
 /// # Errors
 /// Where it cannot be started, or where something that was acknowledged could not be made durable at its end.
-pub(crate) fn serve(config: Config, environment: Environment) -> Result<(), Failure> {
+pub(crate) fn serve(config: Config, origin: Origin) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
-    runtime.block_on(serve_until_stopped(config, environment))
+    runtime.block_on(serve_until_stopped(config, origin))
 }
 
-async fn serve_until_stopped(configured: Config, environment: Environment) -> Result<(), Failure> {
+async fn serve_until_stopped(configured: Config, origin: Origin) -> Result<(), Failure> {
     let mut stop = StopSignal::new()?;
     let tls = configured.tls.as_ref().map(TlsConfig::load).transpose()?;
+    // Without a file there is nothing to read again, and the signal means what it always does.
+    let hangup = origin.file.is_some().then(Hangup::new).transpose()?;
     let state = Arc::new(StateDirectory::take(&configured.state)?);
     let changes = VolumeChanges::load_beside(&configured, state.path())?;
     let config = changes.applied_to(&configured)?;
@@ -51,8 +52,8 @@ async fn serve_until_stopped(configured: Config, environment: Environment) -> Re
     create_socket_directories(&config)?;
     let shelf = Arc::default();
     let drive = assemble::drive(&config, &state, &shelf).await?;
-    let parts = Parts { environment, configured, changes, state, drive: Arc::clone(&drive), shelf };
-    let served = serve_drive(&config, parts, tls, control, &mut stop).await;
+    let parts = Parts { origin, configured, changes, state, drive: Arc::clone(&drive), shelf };
+    let served = serve_drive(&config, parts, tls, control, &mut stop, hangup).await;
     let stopped = drive.stop().await.map_err(Failure::from);
     served.and(stopped)
 }
@@ -63,8 +64,9 @@ async fn serve_drive(
     tls: Option<Tls>,
     control: ControlServer,
     stop: &mut StopSignal,
+    hangup: Option<Hangup>,
 ) -> Result<(), Failure> {
-    let drive = &Arc::clone(&parts.drive);
+    let (drive, shelf) = (&Arc::clone(&parts.drive), Arc::clone(&parts.shelf));
     let exports = LayoutExports::new(drive, config.layout, &config.state).await?;
     let server = Server::bind(&config.listen, Arc::new(exports.clone()), assemble::limits(config))
         .await
@@ -76,11 +78,12 @@ async fn serve_drive(
     let addresses = server.addresses();
     let http = bind_metrics(config.metrics).await?;
     let metrics = http.as_ref().map(|http| format!("http://{}/metrics", http.address()));
+    let arrangement = Arc::new(Arrangement::new(parts, server.sessions())?);
     let handler = Handler {
         drive: Arc::clone(drive),
-        shelf: Arc::clone(&parts.shelf),
+        shelf,
         sessions: server.sessions(),
-        arrangement: Arrangement::new(parts, server.sessions())?,
+        arrangement: Arc::clone(&arrangement),
         exports: exports.clone(),
         listen: addresses.iter().map(ListenAddress::to_string).collect(),
         metrics: metrics.clone(),
@@ -92,9 +95,8 @@ async fn serve_drive(
     let mut beside = JoinSet::new();
     beside.spawn(control.serve(handler));
     beside.spawn(device_watch::watch(Arc::clone(drive)));
-    let facts = Facts { drive: config.name.to_string(), control: config.control.clone() };
-    for hook in &config.hooks {
-        beside.spawn(hooks::run(hook.clone(), facts.clone(), Arc::clone(drive)));
+    if let Some(hangup) = hangup {
+        beside.spawn(reload_when_told(hangup, Arc::clone(&arrangement)));
     }
     if let Some(http) = http {
         beside.spawn(http.serve(Arc::new(site)));
@@ -112,8 +114,21 @@ async fn serve_drive(
     server.run(stopped).await;
     // No command may come in between.
     drop(beside);
+    arrangement.stop();
     exports.stop().await;
     Ok(())
+}
+
+/// Reads the configuration again at each hangup. What it says is in the log.
+async fn reload_when_told(mut hangup: Hangup, arrangement: Arc<Arrangement>) {
+    loop {
+        hangup.received().await;
+        match arrangement.reload().await {
+            Ok(outcomes) if outcomes.is_empty() => tracing::info!("the configuration is as it was"),
+            Ok(_) => {}
+            Err(failure) => tracing::error!("the configuration stays as it was: {failure}"),
+        }
+    }
 }
 
 async fn bind_metrics(metrics: Metrics) -> Result<Option<HttpServer>, Failure> {

@@ -131,7 +131,7 @@ impl VolumeChanges {
 
     /// The same without what a configuration says by itself.
     #[must_use]
-    fn beside(&self, configured: &Config) -> Self {
+    pub(crate) fn beside(&self, configured: &Config) -> Self {
         let in_file = |name: &Name| configured.volumes.iter().any(|volume| volume.name == *name);
         let removed: Vec<Name> =
             self.removed.iter().filter(|name| in_file(name)).cloned().collect();

@@ -17,6 +17,7 @@ pub(crate) mod output;
 mod progress;
 pub(crate) mod pull;
 pub(crate) mod reference;
+pub(crate) mod reload;
 pub(crate) mod scrub;
 pub(crate) mod status;
 pub(crate) mod swap;

@@ -4,6 +4,7 @@
 //! value there, checked and absolute. Between the two lies [`resolve`], and nothing else knows a default.
 
 mod complaint;
+mod difference;
 mod file;
 mod hook;
 mod places;
@@ -12,6 +13,7 @@ mod summary;
 mod tls;
 mod value;
 
+pub(crate) use difference::{Difference, Effect, differences};
 pub(crate) use file::{ConfigFile, DefaultsTable, read_text};
 pub(crate) use hook::HookConfig;
 pub(crate) use places::Environment;

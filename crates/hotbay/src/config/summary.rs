@@ -7,47 +7,62 @@ use hotbay_media::ByteSize;
 use super::resolve::{AutoInsert, Config, VolumeConfig};
 use super::value::{AbsentReads, JournalFull, format_duration};
 
+/// A key of the file, and its value as text.
+pub(super) type Line = (&'static str, String);
+
 /// All of it, a line each, in the words of the file.
 pub(crate) fn summary(config: &Config) -> String {
-    let listen: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
     let mut text = String::new();
-    let mut line = |key: &str, value: String| _ = writeln!(text, "{key:<18} {value}");
-    line("name", config.name.to_string());
-    line("bays", config.bay_count().to_string());
-    line("layout", config.layout.to_string());
-    line("listen", listen.join(", "));
-    line("tls", config.tls.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string));
-    line("control", config.control.display().to_string());
-    line("state", config.state.display().to_string());
-    line("metrics", config.metrics.to_string());
-    line("max_connections", config.max_connections.to_string());
-    line("handshake_timeout", format_duration(config.handshake_timeout));
-    line("busy_poll", format_duration(config.busy_poll));
-    config.hooks.iter().for_each(|hook| line("hook", hook.to_string()));
+    for (key, value) in lines(config) {
+        _ = writeln!(text, "{key:<18} {value}");
+    }
     for volume in &config.volumes {
-        text.push_str(&volume_summary(volume));
+        _ = writeln!(text, "\nvolume {}", volume.name);
+        for (key, value) in volume_lines(volume) {
+            _ = writeln!(text, "  {key:<16} {value}");
+        }
     }
     text
 }
 
-fn volume_summary(volume: &VolumeConfig) -> String {
-    let mut text = format!("\nvolume {}\n", volume.name);
-    let mut line = |key: &str, value: String| _ = writeln!(text, "  {key:<16} {value}");
-    line("medium", volume.medium.to_string());
+/// What it says of the drive.
+pub(super) fn lines(config: &Config) -> Vec<Line> {
+    let listen: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
+    let mut lines = vec![
+        ("name", config.name.to_string()),
+        ("bays", config.bay_count().to_string()),
+        ("layout", config.layout.to_string()),
+        ("listen", listen.join(", ")),
+        ("tls", config.tls.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string)),
+        ("control", config.control.display().to_string()),
+        ("state", config.state.display().to_string()),
+        ("metrics", config.metrics.to_string()),
+        ("max_connections", config.max_connections.to_string()),
+        ("handshake_timeout", format_duration(config.handshake_timeout)),
+        ("busy_poll", format_duration(config.busy_poll)),
+    ];
+    lines.extend(config.hooks.iter().map(|hook| ("hook", hook.to_string())));
+    lines
+}
+
+/// What it says of a volume.
+pub(super) fn volume_lines(volume: &VolumeConfig) -> Vec<Line> {
     let reads = match volume.absent_reads {
         AbsentReads::Wait => "wait",
         AbsentReads::Error => "error",
     };
-    line("absent_reads", reads.into());
-    line("absent_wait", format_duration(volume.absent_wait));
-    line("io_deadline", format_duration(volume.io_deadline));
-    line("journal_limit", ByteSize(volume.journal_limit_bytes).to_string());
     let full = match volume.journal_full {
         JournalFull::Wait => "wait",
         JournalFull::Error => "error",
     };
-    line("journal_full", full.into());
-    line("retained_limit", ByteSize(volume.retained_limit_bytes).to_string());
-    line("auto_insert", (volume.auto_insert == AutoInsert::WhenItReturns).to_string());
-    text
+    vec![
+        ("medium", volume.medium.to_string()),
+        ("absent_reads", reads.into()),
+        ("absent_wait", format_duration(volume.absent_wait)),
+        ("io_deadline", format_duration(volume.io_deadline)),
+        ("journal_limit", ByteSize(volume.journal_limit_bytes).to_string()),
+        ("journal_full", full.into()),
+        ("retained_limit", ByteSize(volume.retained_limit_bytes).to_string()),
+        ("auto_insert", (volume.auto_insert == AutoInsert::WhenItReturns).to_string()),
+    ]
 }

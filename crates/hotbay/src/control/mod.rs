@@ -12,8 +12,8 @@ mod socket;
 pub(crate) use client::ControlClient;
 pub(crate) use request::{
     Armed, ArmedFault, ControlReply, ControlRequest, CopyStatus, Event, ExportStatus, Follow,
-    HeldJournal, JournalStatus, Occupied, OpenSessions, OperationStatus, Progress, State, Status,
-    SwapContent, VolumeStatus, WhenDifferent, Work, WorkDone,
+    HeldJournal, JournalStatus, Occupied, OpenSessions, OperationStatus, Progress, ReloadEffect,
+    ReloadedDifference, State, Status, SwapContent, VolumeStatus, WhenDifferent, Work, WorkDone,
 };
 pub(crate) use server::{ControlHandler, ControlServer, EventSource, ProgressSink};
 

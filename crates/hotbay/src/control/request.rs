@@ -104,6 +104,8 @@ pub(crate) enum ControlRequest {
         /// To what size.
         size_bytes: u64,
     },
+    /// Read the configuration file again. Answered with [`ControlReply::Reloaded`].
+    Reload {},
     /// The events that are remembered, oldest first, each a [`ControlReply::Event`].
     Events {
         /// Leave out those up to and with this number; 0 leaves out none.
@@ -235,6 +237,11 @@ pub(crate) enum ControlReply {
         size_bytes: u64,
         /// How many sessions are open that keep the earlier size.
         earlier_size_sessions: u32,
+    },
+    /// The configuration was read again.
+    Reloaded {
+        /// What differs from what the daemon ran with; empty where nothing does.
+        differences: Vec<ReloadedDifference>,
     },
     /// `wait` ran out of time.
     TimedOut {
@@ -458,6 +465,35 @@ pub(crate) struct JournalStatus {
     pub(crate) limit_bytes: u64,
     /// In how many pieces the live bytes are.
     pub(crate) extents: u64,
+}
+
+/// A difference between what the daemon ran with and what its configuration says now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReloadedDifference {
+    /// The volume that it is about; `null`: the drive.
+    pub(crate) volume: Option<String>,
+    /// The key of the file; `volume` for a volume that comes or goes, `order` for the order of the volumes.
+    pub(crate) key: String,
+    /// Its value before; `null` where there was none.
+    pub(crate) before: Option<String>,
+    /// Its value in the file; `null` where there is none.
+    pub(crate) after: Option<String>,
+    /// What became of it.
+    pub(crate) effect: ReloadEffect,
+    /// Why it does not count; `null` where it does.
+    pub(crate) why: Option<String>,
+}
+
+/// What became of a difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ReloadEffect {
+    /// It counts from now on.
+    Live,
+    /// It cannot count while the daemon runs.
+    NotLive,
+    /// It could, and was refused; the next reload tries again.
+    Refused,
 }
 
 /// Something that happened.

@@ -102,6 +102,9 @@ pub(crate) trait ControlHandler: Send + Sync + 'static {
         size_bytes: u64,
     ) -> BoxFuture<'_, Result<ControlReply, Failure>>;
 
+    /// Reads the configuration again; ready when what can count does, with [`ControlReply::Reloaded`].
+    fn reload(&self) -> BoxFuture<'_, Result<ControlReply, Failure>>;
+
     /// Waits until the volume is in `state`, at most `timeout`. The state then, which is another one when
     /// time ran out. Dropping the future has no effect.
     fn wait(
@@ -278,72 +281,69 @@ impl Connection {
     async fn answer(&mut self, request: ControlRequest) -> io::Result<()> {
         let handler = Arc::clone(&self.handler);
         tracing::debug!(?request, "control request");
-        match request {
+        let reply = match request {
             ControlRequest::Status { volume } => {
-                let status = handler.status(volume).await.map(ControlReply::Status);
-                self.send(&status.unwrap_or_else(Into::into)).await
+                whole(handler.status(volume).await.map(ControlReply::Status))
             }
             ControlRequest::Insert { volume, medium, occupied } => {
                 let (sink, progress) = progress();
                 let work = handler.insert(volume.clone(), medium, occupied, sink);
                 let work = async { done(volume, work.await) };
-                self.finish_with_progress(work, progress).await
+                return self.finish_with_progress(work, progress).await;
             }
             ControlRequest::Swap { volume, medium, content } => {
                 let (sink, progress) = progress();
                 let work = handler.swap(volume.clone(), medium, content, sink);
                 let work = async { done(volume, work.await) };
-                self.finish_with_progress(work, progress).await
+                return self.finish_with_progress(work, progress).await;
             }
             ControlRequest::Scrub { volume, differences } => {
                 let (sink, progress) = progress();
                 let work = handler.scrub(volume, differences, sink);
-                let work = async { work.await.unwrap_or_else(Into::into) };
-                self.finish_with_progress(work, progress).await
+                return self.finish_with_progress(async { whole(work.await) }, progress).await;
             }
             ControlRequest::Eject { volume } => {
                 let ended = handler.eject(volume.clone()).await;
-                self.send(&done(volume, ended)).await
+                done(volume, ended)
             }
             ControlRequest::Pull { volume } => {
                 let ended = handler.pull(volume.clone()).await;
-                self.send(&done(volume, ended)).await
+                done(volume, ended)
             }
             ControlRequest::Fault { volume, arm, armed } => {
                 let ended = handler.fault(volume.clone(), armed, arm).await;
-                self.send(&done(volume, ended)).await
+                done(volume, ended)
             }
             ControlRequest::VolumeAdd { volume, medium } => {
                 let ended = handler.add_volume(volume.clone(), medium).await;
-                self.send(&done(volume, ended)).await
+                done(volume, ended)
             }
             ControlRequest::VolumeRemove { volume, sessions, journal } => {
-                let removed = handler.remove_volume(volume, sessions, journal).await;
-                self.send(&removed.unwrap_or_else(Into::into)).await
+                whole(handler.remove_volume(volume, sessions, journal).await)
             }
             ControlRequest::VolumeGrow { volume, size_bytes } => {
-                let grown = handler.grow_volume(volume, size_bytes).await;
-                self.send(&grown.unwrap_or_else(Into::into)).await
+                whole(handler.grow_volume(volume, size_bytes).await)
             }
+            ControlRequest::Reload {} => whole(handler.reload().await),
             ControlRequest::Wait { volume, state, timeout_ms } => {
                 let timeout = Duration::from_millis(timeout_ms);
-                let reply = tokio::select! {
+                tokio::select! {
                     ended = handler.wait(volume.clone(), state, timeout) => match ended {
                         Ok(other) if other != state => ControlReply::TimedOut { volume, state: other },
                         ended => done(volume, ended),
                     },
                     () = self.client_left() => return Err(io::ErrorKind::BrokenPipe.into()),
-                };
-                self.send(&reply).await
+                }
             }
             ControlRequest::Events { after_sequence, follow: Follow::Stop } => {
                 self.send_events(handler.events(after_sequence)).await?;
-                self.send(&ControlReply::EndOfEvents).await
+                ControlReply::EndOfEvents
             }
             ControlRequest::Events { after_sequence, follow: Follow::Live } => {
-                self.follow(handler.follow(after_sequence)).await
+                return self.follow(handler.follow(after_sequence)).await;
             }
-        }
+        };
+        self.send(&reply).await
     }
 
     /// Sends progress while the work goes on. The work is carried to its end though the client has gone or
@@ -405,6 +405,10 @@ impl Connection {
 fn progress() -> (ProgressSink, watch::Receiver<Option<Progress>>) {
     let (sink, progress) = watch::channel(None);
     (ProgressSink(sink), progress)
+}
+
+fn whole(reply: Result<ControlReply, Failure>) -> ControlReply {
+    reply.unwrap_or_else(Into::into)
 }
 
 fn done(volume: String, ended: Result<State, Failure>) -> ControlReply {

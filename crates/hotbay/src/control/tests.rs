@@ -160,6 +160,10 @@ impl ControlHandler for Puppet {
         Box::pin(async move { Ok(grown) })
     }
 
+    fn reload(&self) -> BoxFuture<'_, Result<ControlReply, Failure>> {
+        Box::pin(async { Ok(ControlReply::Reloaded { differences: Vec::new() }) })
+    }
+
     fn wait(
         &self,
         volume: String,

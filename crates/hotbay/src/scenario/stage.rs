@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::file::Scenario;
 use super::shell::Shell;
-use crate::arrangement::{Arrangement, Parts};
+use crate::arrangement::{Arrangement, Origin, Parts};
 use crate::assemble;
 use crate::config::{AutoInsert, Config, ConfigFile, Environment, Overrides, resolve};
 use crate::control::ControlServer;
@@ -73,7 +73,7 @@ impl Stage {
                 .map_err(|error| Failure::new(error.to_string()))?;
         let addresses = server.addresses();
         let parts = Parts {
-            environment: Environment::of_process()?,
+            origin: Origin { environment: Environment::of_process()?, ..Origin::default() },
             configured: config.clone(),
             changes: VolumeChanges::default(),
             state,
@@ -81,7 +81,7 @@ impl Stage {
             shelf: Arc::clone(&shelf),
         };
         let handler = Handler {
-            arrangement: Arrangement::new(parts, server.sessions())?,
+            arrangement: Arc::new(Arrangement::new(parts, server.sessions())?),
             drive: Arc::clone(&drive),
             shelf: Arc::clone(&shelf),
             sessions: server.sessions(),
