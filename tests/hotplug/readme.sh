@@ -3,6 +3,7 @@
 # nobody runs are named here, so that a new one is noticed.
 source "$(dirname "$0")/lib.sh"
 repository=$(realpath "$tests/..")
+"$python" "$tests/doc-links.py" "$repository" || fail "a link leads nowhere"
 mkdir blocks
 "$python" "$tests/readme-blocks.py" "$repository/README.md" blocks
 is "the blocks that nobody runs" "$(cat blocks/not-run)" tests

@@ -10,6 +10,40 @@
 //! * [`Medium`]: a device that can be taken away, and the [`Identity`] by which it is recognised.
 //! * [`Checked`]: wraps any device and asserts the contract of [`Device`].
 //! * `conformance` (feature `testing`): the suite that each device passes.
+//!
+//! A device of one's own, with its contract checked in one place:
+//!
+//! ```
+//! use hotbay_block::{Checked, Device, DeviceInfo, ErrorKind, Execution, Extent, Payload, Reply, Request};
+//!
+//! #[derive(Debug)]
+//! struct Zeroes;
+//!
+//! impl Device for Zeroes {
+//!     fn info(&self) -> DeviceInfo {
+//!         DeviceInfo { size_bytes: 1 << 20, preferred_block_bytes: 4096, read_only: true, rotational: false }
+//!     }
+//!
+//!     fn execute(&self, request: Request) -> Execution {
+//!         Execution::Done(Ok(match request {
+//!             Request::Read { extent, .. } => Reply::Data(Payload::zeroes(extent)),
+//!             _ => Reply::Done,
+//!         }))
+//!     }
+//! }
+//!
+//! fn refused(execution: Execution) -> Option<ErrorKind> {
+//!     match execution {
+//!         Execution::Done(Err(error)) => Some(error.kind()),
+//!         _ => None,
+//!     }
+//! }
+//!
+//! let zeroes = Checked::new(Zeroes);
+//! let (inside, outside) = (Extent::new(0, 512).unwrap(), Extent::new(1 << 20, 512).unwrap());
+//! assert_eq!(refused(zeroes.execute(Request::read(inside))), None);
+//! assert_eq!(refused(zeroes.execute(Request::read(outside))), Some(ErrorKind::Invalid));
+//! ```
 
 mod checked;
 #[cfg(feature = "testing")]

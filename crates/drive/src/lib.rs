@@ -12,6 +12,17 @@
 //! * volumes as one disk: `layout`; volumes as copies of each other: `mirror`;
 //! * a medium going: `removal`; coming: `insertion`, `replay`; exchanged: `swap`, `copy`;
 //! * a volume coming or going: `members`, `retire`; growing: `grow`.
+//!
+//! The transitions are a table that can be asked; a whole drive in another program, with a medium of its own, is in
+//! `examples/embedded_drive.rs`:
+//!
+//! ```
+//! use hotbay_drive::{Answer, State, Trigger, answer};
+//!
+//! assert_eq!(answer(State::Present, Trigger::Pull), Answer::Go(State::Absent));
+//! assert_eq!(answer(State::Absent, Trigger::Insert), Answer::Go(State::Replaying));
+//! assert!(matches!(answer(State::Absent, Trigger::Pull), Answer::Refuse(..)));
+//! ```
 
 mod attachment;
 mod backlog;

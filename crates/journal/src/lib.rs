@@ -9,6 +9,29 @@
 //! * [`Storage`]: the seam to whatever holds the segments; [`FileStorage`] is a directory.
 //!
 //! `docs/journal-format.md` describes the bytes.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use bytes::Bytes;
+//! use hotbay_block::Extent;
+//! use hotbay_journal::{Change, Content, FileStorage, Journal, Settings};
+//!
+//! let directory = tempfile::tempdir().unwrap();
+//! let open = || {
+//!     let storage = Arc::new(FileStorage::open(directory.path().join("journal")).unwrap());
+//!     let settings = Settings { volume: [7; 16], size_bytes: 1 << 30, limit_bytes: 64 << 20 };
+//!     Journal::open(storage, settings).unwrap().0
+//! };
+//!
+//! let journal = open();
+//! journal.append(&[Change::Write { offset: 4096, data: Bytes::from_static(b"while it was away") }]).unwrap();
+//! journal.sync().unwrap();                    // from here on it survives anything
+//! drop(journal);
+//!
+//! let pieces = open().pieces(Extent::new(4096, 5).unwrap());
+//! assert_eq!(pieces[0].content, Some(Content::Data(Bytes::from_static(b"while"))));
+//! ```
 
 #![warn(clippy::as_conversions, clippy::indexing_slicing)]
 

@@ -16,6 +16,20 @@
 //! Inside, from the bottom: `sys` (system calls with `unsafe`), `sysfs`, `uevent`, `lock`; `open_file` (a descriptor
 //! and whether the medium behind it is still there), `transfer` (reads and writes, and what would wait),
 //! `cold_reads` (by io_uring, with the other `unsafe`), `zeroing`, `sync_queue`; `remote`, an NBD client.
+//!
+//! ```
+//! use hotbay_media::{MediumSpec, Shelf};
+//!
+//! # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
+//! let directory = tempfile::tempdir().unwrap();
+//! let spec: MediumSpec = format!("file:{}/a.img?create=1MiB", directory.path().display()).parse().unwrap();
+//! let medium = Shelf::new().open(&spec, "usb").await.unwrap();
+//! assert_eq!(medium.info().size_bytes, 1 << 20);
+//!
+//! std::fs::remove_file(directory.path().join("a.img")).unwrap();
+//! assert!(medium.presence().await.is_err(), "nobody will find again what is written there");
+//! # });
+//! ```
 
 mod cold_reads;
 mod device_news;

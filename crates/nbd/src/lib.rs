@@ -12,6 +12,26 @@
 //! * [`option`]: one file for each option of the negotiation, with what either role says in it.
 //!
 //! Written after `doc/proto.md` of the NetworkBlockDevice project; sections are named in the docs of the items.
+//!
+//! A request on its way, by a socket of whoever has one:
+//!
+//! ```
+//! use bytes::BytesMut;
+//! use hotbay_nbd::{Command, CommandFlags, Cookie, Dialect, RequestHeader};
+//!
+//! let request = RequestHeader {
+//!     flags: CommandFlags::default(),
+//!     command: Command::Read,
+//!     cookie: Cookie(7),
+//!     offset: 4096,
+//!     length: 512,
+//! };
+//! let mut wire = BytesMut::new();
+//! request.encode(&mut wire, Dialect::Simple);
+//! assert_eq!(wire.len(), 28);
+//! assert_eq!(RequestHeader::decode(&mut wire, Dialect::Simple).unwrap(), Some(request));
+//! assert_eq!(RequestHeader::decode(&mut wire, Dialect::Simple).unwrap(), None, "nothing is left");
+//! ```
 
 #![warn(clippy::as_conversions, clippy::indexing_slicing)]
 
