@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::{BoxFuture, Device, Error, ErrorKind, Result};
+use bytes::Bytes;
+
+use crate::{BoxFuture, Device, Error, ErrorKind, Extent, Request, Result};
 
 /// A device that may be removed at any time.
 ///
@@ -25,6 +27,22 @@ pub trait Medium: Device {
 
     /// Reads from the medium what tells who it is.
     fn identify(&self) -> BoxFuture<'_, Result<Identity>>;
+
+    /// Reads a few blocks by which it is recognised later; `None` for one that cannot be read with the medium still there.
+    /// A question about the medium, like [`identify`](Self::identify), and no client's request.
+    fn sample(&self, blocks: Vec<Extent>) -> BoxFuture<'_, Result<Vec<Option<Bytes>>>> {
+        Box::pin(async move {
+            let mut sampled = Vec::with_capacity(blocks.len());
+            for block in blocks {
+                match self.execute(Request::read(block)).answer().await {
+                    Ok(reply) => sampled.push(Some(reply.into_payload().into_bytes())),
+                    Err(error) if error.kind() == ErrorKind::Gone => return Err(error),
+                    Err(_) => sampled.push(None),
+                }
+            }
+            Ok(sampled)
+        })
+    }
 
     /// Makes the medium `size_bytes` long, with zeroes behind its earlier end; where it is that long already nothing happens. On
     /// stable storage when it returns, and [`Device::info`] tells it. Only called while no request is under way; if it is dropped

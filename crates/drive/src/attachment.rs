@@ -12,6 +12,7 @@ use std::sync::atomic::{
 };
 use std::time::Duration;
 
+use bytes::Bytes;
 use hotbay_block::{BoxFuture, Extent, Medium, Reply, Request, Result};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -24,12 +25,20 @@ use crate::dirty::DirtyRanges;
 use crate::driven::Driven;
 use crate::gate::Gate;
 use crate::group::GroupSync;
-use crate::retained::{Mark, RetainedWrites};
+use crate::observed::Observed;
+use crate::retained::{Mark, Released, ReleasedContent, RetainedWrites};
 use crate::settings::Retention;
 use crate::under_way::{Doing, Entered, UnderWay};
+use crate::witness::Witness;
 
 /// The first bytes of a medium, in which what identifies its content lies.
 pub(crate) const IDENTIFYING: Extent = Extent::between(0, 1 << 20);
+
+/// The blocks that are read at once to bear witness.
+const OBSERVED_AT_ONCE: usize = 8;
+
+/// With more unsynced changes than this, none is read.
+const OBSERVED_BESIDE: usize = 256;
 
 /// What became of a change that was carried out on the medium.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,12 +86,38 @@ pub(crate) struct Attachment {
 struct Completed {
     retained: RetainedWrites,
     dirty: Option<DirtyRanges>,
+    observed: Observed,
     fenced: bool,
     /// Whether the identifying blocks were changed since the last sync began.
     identity_touched: bool,
     /// Whether they were before that, and the sync has not succeeded yet.
     identity_syncing: bool,
     busy: bool,
+}
+
+/// What a stay leaves behind.
+#[derive(Debug)]
+pub(crate) struct Fenced {
+    /// What must go to the journal.
+    pub(crate) retained: RetainedWrites,
+    /// Whether what identifies the medium is among what was not synced.
+    pub(crate) identity_touched: bool,
+    /// What was known of the medium, but for what was not synced.
+    pub(crate) observed: Observed,
+    /// The extents of clients' changes of which nobody knows how much of them is on the medium.
+    pub(crate) under_way: Vec<Extent>,
+}
+
+/// A released change is on the platter: the last ones bear witness.
+fn see_released(observed: &mut Observed, released: Released<'_>) {
+    let Released { extent, content, followed_by } = released;
+    observed.changed(extent);
+    match content {
+        ReleasedContent::Trimmed => observed.trimmed(extent),
+        _ if !Observed::is_recent(followed_by) => {}
+        ReleasedContent::Data(data) => observed.synced(extent, Some(data)),
+        ReleasedContent::Zeroes => observed.synced(extent, None),
+    }
 }
 
 /// Is held by whatever can reach a medium: an attachment, or somebody who opens or examines one.
@@ -135,10 +170,12 @@ impl Attachment {
         number: u64,
         medium: Arc<dyn Medium>,
         bay: BayPlace,
+        observed: Observed,
         retained_limit_bytes: u64,
         retention: Retention,
     ) -> Self {
         let completed = Completed {
+            observed,
             retained: RetainedWrites::new(retained_limit_bytes),
             dirty: None,
             fenced: false,
@@ -274,9 +311,11 @@ impl Attachment {
             dirty.insert(extent);
         }
         if self.retention == Retention::Off {
+            completed.observed.spoiled(extent);
             return Completion::Retained;
         }
         if !completed.retained.keep(change) {
+            completed.observed.changed(extent);
             return Completion::SyncFirst;
         }
         match completed.retained.is_half_full() {
@@ -295,16 +334,79 @@ impl Attachment {
     /// Lets go of what a successful sync covers. Says whether the identifying blocks may have been among it.
     pub(crate) fn release(&self, mark: Mark) -> bool {
         let mut completed = self.completed.lock();
-        completed.retained.release(mark);
+        let Completed { retained, observed, .. } = &mut *completed;
+        retained.release(mark, |released| see_released(observed, released));
         std::mem::take(&mut completed.identity_syncing)
     }
 
-    /// Ends the stay as a loss: takes out what must go to the journal, and whether it touches what identifies the medium.
-    /// Nothing is acknowledged from this attachment any more.
+    /// Takes note of a change by the replay, before it is made. False where it must not be made, because the attachment was
+    /// left, with what was known of it.
+    #[must_use]
+    pub(crate) fn is_brought(&self, change: &Request) -> bool {
+        let mut completed = self.completed.lock();
+        if let Some(extent) = change.extent() {
+            completed.observed.changed(extent);
+            match change {
+                Request::Write { .. } => completed.observed.synced(extent, None),
+                Request::Trim { .. } => completed.observed.trimmed(extent),
+                _ => {}
+            }
+        }
+        !completed.fenced
+    }
+
+    /// Takes note of a change that is synced and was not retained.
+    pub(crate) fn is_changed(&self, extent: Extent) {
+        self.completed.lock().observed.changed(extent);
+    }
+
+    /// Takes note of a change of which nobody knows how much of it is on the medium.
+    pub(crate) fn is_spoiled(&self, extent: Extent) {
+        self.completed.lock().observed.spoiled(extent);
+    }
+
+    /// Whether there are blocks that are to be read to bear witness.
+    pub(crate) fn wants_observing(&self) -> bool {
+        self.completed.lock().observed.wants_reading()
+    }
+
+    /// Blocks that are to be read to bear witness, a few at a time; none where there is much to sync.
+    pub(crate) fn blocks_to_observe(&self) -> Vec<Extent> {
+        let mut completed = self.completed.lock();
+        let Completed { retained, observed, .. } = &mut *completed;
+        if retained.count() > OBSERVED_BESIDE {
+            return Vec::new();
+        }
+        observed.begin_reading(OBSERVED_AT_ONCE, |extent| retained.touches(extent))
+    }
+
+    /// Takes note of what such blocks hold.
+    pub(crate) fn observe(&self, blocks: &[Extent], sampled: &[Option<Bytes>]) {
+        let mut completed = self.completed.lock();
+        let Completed { retained, observed, .. } = &mut *completed;
+        observed.read(blocks, sampled, |extent| retained.touches(extent));
+    }
+
+    /// The blocks of which nothing is known, for whoever reads them with nobody else at work.
+    pub(crate) fn unknown_blocks(&self) -> Vec<Extent> {
+        self.completed.lock().observed.unknown()
+    }
+
+    /// What is certain where nothing is retained, with what was read.
+    pub(crate) fn witness_with(&self, read: &Witness) -> Witness {
+        self.completed.lock().observed.witness(read)
+    }
+
+    /// Which blocks are observed, for the medium that takes this one's place with the same content.
+    pub(crate) fn observed_places(&self) -> Observed {
+        self.completed.lock().observed.places_alone()
+    }
+
+    /// Ends the stay as a loss: takes out what must go to the journal. Nothing is acknowledged from this attachment any more.
     ///
     /// Clients may be waiting, so what it gives is to be dropped where nobody does: to give tens of megabytes back
     /// takes the system milliseconds.
-    pub(crate) fn fence(&self) -> (RetainedWrites, bool) {
+    pub(crate) fn fence(&self) -> Fenced {
         self.gate.close();
         let mut completed = self.completed.lock();
         completed.fenced = true;
@@ -313,9 +415,11 @@ impl Attachment {
             || completed.identity_syncing
             || completed.retained.touches(IDENTIFYING);
         let retained = std::mem::replace(&mut completed.retained, RetainedWrites::new(0));
+        let observed = std::mem::take(&mut completed.observed);
+        let under_way = self.claims.held();
         drop(completed);
         self.left.notify_waiters();
-        (retained, touched)
+        Fenced { retained, identity_touched: touched, observed, under_way }
     }
 
     /// The bytes retained now.
@@ -355,12 +459,14 @@ impl Attachment {
         self.here.departure()
     }
 
-    /// Gives spare memory back where nothing has been written since the last call.
-    pub(crate) fn rest(&self) {
+    /// Gives spare memory back where nothing has been written since the last call, and says whether that is so.
+    pub(crate) fn rest(&self) -> bool {
         let mut completed = self.completed.lock();
-        if !std::mem::take(&mut completed.busy) {
+        let rests = !std::mem::take(&mut completed.busy);
+        if rests {
             completed.retained.give_back_spare_memory();
         }
+        rests
     }
 
     /// Begins to note what changes, for a copier: also changes that are under way now will be noted.

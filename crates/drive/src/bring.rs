@@ -184,6 +184,9 @@ fn begin(
         let visit = attachment.visit().ok_or(Interrupted::Left)?;
         // Also while it is begun: this thread may be held by the medium.
         let _entered = attachment.enter(Doing::of(&change));
+        if !attachment.is_brought(&change) {
+            return Err(Interrupted::Left);
+        }
         match attachment.begin(change) {
             Ok(answer) => must_succeed(volume, attachment, answer)?,
             Err(driven) => return Ok(Begun { rest: changes, waiting: Some((visit, driven)) }),

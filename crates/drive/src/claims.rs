@@ -34,6 +34,11 @@ impl Claims {
         self.held.lock().iter().any(|other| other.overlaps(extent))
     }
 
+    /// All that is claimed now.
+    pub(crate) fn held(&self) -> Vec<Extent> {
+        self.held.lock().clone()
+    }
+
     fn try_hold(&self, extent: Extent) -> bool {
         let mut held = self.held.lock();
         let free = !held.iter().any(|other| other.overlaps(extent));

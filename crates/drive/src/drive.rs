@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::bay::{BayPlace, Bays, WhenOccupied};
+use crate::conflict::Resolution;
 use crate::event::{EventKind, EventLog};
 use crate::failure::Refusal;
 use crate::insertion::Recognition;
@@ -185,6 +186,18 @@ impl Drive {
         volume.exchange(medium, place).await
     }
 
+    /// Decides what counts where a volume's medium was changed while it was away. Returns when the journal has been replayed to
+    /// it, or given up. If this is dropped a replay goes on.
+    ///
+    /// # Errors
+    /// Where the volume is not in conflict, or the medium cannot be used: then it still is.
+    pub async fn resolve(&self, volume: &str, resolution: Resolution) -> Result<(), Refusal> {
+        let volume = self.volume(volume)?;
+        let mut states = volume.states();
+        volume.resolve(resolution).await?;
+        finished(&volume, &mut states, State::Replaying).await
+    }
+
     /// Makes a volume and its medium larger, with zeroes behind what was there. Sessions that are open keep its earlier size.
     ///
     /// # Errors
@@ -264,7 +277,7 @@ async fn finished(
     // The sender lives in the volume that is held here.
     let _ = states.wait_for(|state| *state != passing).await;
     match volume.state() {
-        State::Absent | State::Failed => {
+        State::Absent | State::Conflict | State::Failed => {
             let name = volume.name();
             let why = volume.notes.lock().last_loss.clone().unwrap_or_default();
             Err(Refusal::new(format!(

@@ -28,6 +28,10 @@ pub enum EventKind {
     PleaseInsert,
     /// A medium was refused at the bay.
     Refused,
+    /// The medium in the bay was changed while it was away, or is an older copy of itself.
+    Conflict,
+    /// Somebody has decided what counts.
+    Resolved,
     /// A live copy to another medium began.
     CopyStarted,
     /// The volume is on the other medium.
@@ -60,7 +64,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind, for tables and counters.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Inserted,
         Self::Present,
         Self::Ejected,
@@ -68,6 +72,8 @@ impl EventKind {
         Self::Lost,
         Self::PleaseInsert,
         Self::Refused,
+        Self::Conflict,
+        Self::Resolved,
         Self::CopyStarted,
         Self::Switched,
         Self::CopyFailed,
@@ -95,6 +101,8 @@ impl EventKind {
             Self::Lost => "lost",
             Self::PleaseInsert => "please-insert",
             Self::Refused => "refused",
+            Self::Conflict => "conflict",
+            Self::Resolved => "resolved",
             Self::CopyStarted => "copy-started",
             Self::Switched => "switched",
             Self::CopyFailed => "copy-failed",
@@ -118,7 +126,7 @@ impl EventKind {
     fn log(self, volume: &str, text: &str) {
         let kind = self.name();
         match self {
-            Self::Failed => tracing::error!(volume, kind, "{text}"),
+            Self::Failed | Self::Conflict => tracing::error!(volume, kind, "{text}"),
             Self::Lost
             | Self::CopyFailed
             | Self::FellBehind

@@ -11,9 +11,11 @@ use hotbay_block::{Identity, Medium};
 use crate::bay::BayPlace;
 use crate::event::EventKind;
 use crate::failure::Refusal;
+use crate::observed::Observed;
 use crate::route::{Path, Route};
 use crate::state::{State, Trigger};
 use crate::volume::{Reach, Stay, Volume};
+use crate::witness::Witness;
 
 impl Volume {
     /// Puts a medium in with the content and the size that it has, in place of the earlier one, which is ejected.
@@ -54,9 +56,12 @@ impl Volume {
             stay.leave_behind(Reach::Own, old.departure());
         }
         let name = target.name().to_owned();
-        let path = Path::Medium(self.attach(&mut stay, target, place));
+        let observed = Observed::new(size_bytes, &Witness::default());
+        let attachment = self.attach(&mut stay, target, place, observed);
+        let path = Path::Medium(Arc::clone(&attachment));
         self.replace_route(Route { state: State::Present, content, size_bytes, path });
         self.contents.send_replace(content);
+        self.observe_soon(&attachment);
         self.event(EventKind::Exchanged, format!("{name} is in as it is; sessions were closed"));
         Ok(())
     }
@@ -105,6 +110,7 @@ impl Volume {
             record.grows_to = None;
             record.identity = Some(identity);
             record.identity_unsettled = false;
+            record.witness = Witness::default();
         })
         .await
     }

@@ -11,12 +11,14 @@ use crate::attachment::{Attachment, Here, IDENTIFYING};
 use crate::bay::BayPlace;
 use crate::event::EventKind;
 use crate::failure::Refusal;
-use crate::recognise::{Known, plainly_another, recognise};
+use crate::observed::Observed;
+use crate::recognise::{Known, Recognised, plainly_another, recognise};
 use crate::replay;
 use crate::route::{Route, Under};
 use crate::state::{State, Trigger};
 use crate::under_way::{Doing, UnderWay};
 use crate::volume::{Reach, Stay, Volume};
+use crate::witness::{Witness, standard_places};
 
 /// How long an insert or an eject waits for I/O of an earlier attachment to end.
 pub(crate) const DEPARTURE_WAIT: Duration = Duration::from_secs(10);
@@ -57,22 +59,49 @@ impl Volume {
         };
         let opened = self.open_medium(&mut stay, &name).await?;
         let grows_to = self.record.lock().await.grows_to;
-        let half_grown = grows_to == Some(opened.info().size_bytes);
-        if !half_grown {
+        if grows_to != Some(opened.info().size_bytes) {
             self.must_have_the_size(&opened, INSERT_THE_OWN)?;
         }
-        let identity = self.identify(&mut stay, &opened).await?;
-        let content = match recognition {
-            Recognition::TheSame => {
-                self.must_be_the_same(&name, &identity).await?;
-                self.route.load().content
+        let found = self.look_at(&mut stay, &opened).await?;
+        let content = match self.compare(&found).await {
+            Comparison::Unchanged => self.route.load().content,
+            _ if recognition == Recognition::AsFound => self.content_on(&found).await,
+            Comparison::Changed(why) => {
+                // Closed, so that whoever has to decide can look at it.
+                drop(opened);
+                return Err(self.dispute(&name, place, &why).await);
             }
-            Recognition::AsFound => self.content_on(&identity).await,
+            Comparison::Another(why) => return Err(self.another(&name, &why)),
         };
-        if !stay.knows_what_is_synced() {
-            self.sync_once(&mut stay, &opened).await?;
-        }
-        let unsettled = self.log().touches(IDENTIFYING);
+        self.put_in(&mut stay, opened, found, content, || place).await
+    }
+
+    /// Makes a medium the volume's own that has been looked at, and begins the replay. The place in the bay is taken only
+    /// when nothing can fail any more.
+    pub(crate) async fn put_in(
+        self: &Arc<Self>,
+        stay: &mut Stay,
+        opened: Arc<dyn Medium>,
+        found: Found,
+        content: u64,
+        place: impl FnOnce() -> BayPlace,
+    ) -> Result<(), Refusal> {
+        let Found { identity, witness: found } = found;
+        let certain = match stay.knows_what_is_synced() {
+            // What is read there may be in the system's memory alone: of an I/O that was under way when the medium left.
+            true => self.record.lock().await.witness.agreeing_with(&found),
+            false => {
+                self.sync_once(stay, &opened).await?;
+                found
+            }
+        };
+        let log = self.log();
+        let unsettled = log.touches(IDENTIFYING);
+        let grows_to = self.record.lock().await.grows_to;
+        let half_grown = grows_to == Some(opened.info().size_bytes);
+        // What is going to be replayed over bears no witness any more.
+        let witness = certain.without(|block| log.touches(block));
+        let observed = Observed::new(opened.info().size_bytes, &witness);
         self.update_record(|record| {
             record.medium = Some(opened.name().to_owned());
             record.in_bay = true;
@@ -80,12 +109,14 @@ impl Volume {
             record.grows_to = grows_to.filter(|_| half_grown);
             record.identity = Some(identity);
             record.identity_unsettled = unsettled;
+            record.witness = witness;
+            record.conflict = None;
         })
         .await?;
         if half_grown {
             self.tell_half_grown(opened.info().size_bytes);
         }
-        let attachment = self.attach(&mut stay, opened, place);
+        let attachment = self.attach(stay, opened, place(), observed);
         let under = Under::fresh(Arc::clone(&attachment));
         let path = self.journal_path(Some(under.clone()));
         let size_bytes = self.route.load().size_bytes;
@@ -104,11 +135,13 @@ impl Volume {
     }
 
     /// The number of the content that a medium brings which is taken as it is.
-    async fn content_on(&self, found: &Identity) -> u64 {
+    async fn content_on(&self, found: &Found) -> u64 {
         let record = self.record.lock().await;
-        match &record.identity {
-            Some(known) if plainly_another(known, found) => record.content + 1,
-            _ => record.content,
+        let another =
+            record.identity.as_ref().is_some_and(|it| plainly_another(it, &found.identity));
+        match another || record.witness.differs_from(&found.witness).is_some() {
+            true => record.content + 1,
+            false => record.content,
         }
     }
 
@@ -118,11 +151,14 @@ impl Volume {
         stay: &mut Stay,
         medium: Arc<dyn Medium>,
         place: BayPlace,
+        observed: Observed,
     ) -> Arc<Attachment> {
         stay.attachments += 1;
         self.notes.lock().medium = Some(medium.name().to_owned());
-        let limit = self.settings().retained_bound_bytes();
-        Arc::new(Attachment::new(stay.attachments, medium, place, limit, self.settings().retention))
+        let (limit, retention) =
+            (self.settings().retained_bound_bytes(), self.settings().retention);
+        let number = stay.attachments;
+        Arc::new(Attachment::new(number, medium, place, observed, limit, retention))
     }
 
     /// Opens a medium, once nothing of an earlier attachment can reach one any more: an I/O that still hangs there
@@ -258,24 +294,71 @@ impl Volume {
         Err(Refusal::new(why).hint(format!("nothing was written to it; {hint}")))
     }
 
-    async fn must_be_the_same(&self, name: &str, found: &Identity) -> Result<(), Refusal> {
+    /// Looks who a medium is, and what it holds where the volume's own is witnessed.
+    pub(crate) async fn look_at(
+        &self,
+        stay: &mut Stay,
+        medium: &Arc<dyn Medium>,
+    ) -> Result<Found, Refusal> {
+        let identity = self.identify(stay, medium).await?;
+        let witness = self.record.lock().await.witness.clone();
+        let places = match witness.is_empty() {
+            true => standard_places(identity.size_bytes),
+            false => witness.places(),
+        };
+        let (asked, blocks) = (Arc::clone(medium), places.clone());
+        let sampling = async move { asked.sample(blocks).await };
+        let sampled = self.in_time(stay, medium.name(), Doing::Identify, sampling).await?;
+        let sampled = sampled.ok_or_else(|| self.no_answer(medium.name(), Doing::Identify))?;
+        let sampled = sampled.map_err(|error| Refusal::new(error.with_sources()))?;
+        Ok(Found { identity, witness: Witness::of(&places, &sampled) })
+    }
+
+    /// Compares a medium with what is known of the volume's own.
+    async fn compare(&self, found: &Found) -> Comparison {
         let record = self.record.lock().await;
-        let Some(identity) = &record.identity else { return Ok(()) };
+        let Some(identity) = &record.identity else { return Comparison::Unchanged };
         let mut identity = identity.clone();
-        if record.grows_to == Some(found.size_bytes) {
-            identity.size_bytes = found.size_bytes;
+        if record.grows_to == Some(found.identity.size_bytes) {
+            identity.size_bytes = found.identity.size_bytes;
         }
         let known = Known { identity: &identity, unsettled: record.identity_unsettled };
-        recognise(known, found).map_err(|why| {
-            let volume = self.name();
-            let why = format!("{name} is not the medium of volume {volume}: {why}");
-            self.event(EventKind::Refused, why.clone());
-            Refusal::new(why).hint(format!(
-                "nothing was written to it; insert the volume's own medium, or put another content in its place with \
-                 'hotbay swap {volume} MEDIUM --as-is'"
-            ))
-        })
+        match recognise(known, &found.identity) {
+            Recognised::Own => match record.witness.differs_from(&found.witness) {
+                None => Comparison::Unchanged,
+                Some(difference) => Comparison::Changed(difference.to_string()),
+            },
+            Recognised::Changed(why) => Comparison::Changed(why),
+            Recognised::Another(why) => Comparison::Another(why),
+        }
     }
+
+    fn another(&self, name: &str, why: &str) -> Refusal {
+        let volume = self.name();
+        let why = format!("{name} is not the medium of volume {volume}: {why}");
+        self.event(EventKind::Refused, why.clone());
+        Refusal::new(why).hint(format!(
+            "nothing was written to it; insert the volume's own medium, or put another content in its place with \
+             'hotbay swap {volume} MEDIUM --as-is'"
+        ))
+    }
+}
+
+/// What was seen of a medium that is to be put in.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) identity: Identity,
+    pub(crate) witness: Witness,
+}
+
+/// How a medium that is to be put in compares with what is known of the volume's own.
+enum Comparison {
+    /// It is the volume's own, and nothing shows that it was changed.
+    Unchanged,
+    /// It is the volume's own, and was changed or is an older copy of itself: what shows it.
+    Changed(String),
+    /// It is another one: what shows it.
+    Another(String),
 }
 
 pub(crate) fn being_stopped() -> Refusal {

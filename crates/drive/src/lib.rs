@@ -11,6 +11,7 @@
 //! * what is kept until the medium's next successful sync: `retained`, `attachment`; on its way to the journal: `backlog`;
 //! * volumes as one disk: `layout`; volumes as copies of each other: `mirror`;
 //! * a medium going: `removal`; coming: `insertion`, `replay`; exchanged: `swap`, `copy`;
+//! * whether it is the one that went: `recognise`, `witness`, `observed`; where it was changed: `conflict`;
 //! * a volume coming or going: `members`, `retire`; growing: `grow`.
 //!
 //! The transitions are a table that can be asked; a whole drive in another program, with a medium of its own, is in
@@ -29,6 +30,7 @@ mod backlog;
 mod bay;
 mod bring;
 mod claims;
+mod conflict;
 mod copy;
 mod dirty;
 mod drive;
@@ -46,6 +48,8 @@ mod layout;
 mod map;
 mod members;
 mod mirror;
+mod observed;
+mod observing;
 mod on_journal;
 mod on_medium;
 mod patience;
@@ -70,8 +74,10 @@ pub mod testing;
 mod under_way;
 mod volume;
 mod watch;
+mod witness;
 
 pub use bay::WhenOccupied;
+pub use conflict::Resolution;
 pub use drive::{Drive, DriveSettings};
 pub use event::{Event, EventKind, EventLog, Events};
 pub use failure::Refusal;
@@ -85,3 +91,4 @@ pub use start::VolumeSetup;
 pub use state::{Answer, State, Trigger, answer};
 pub use status::{DriveStatus, JournalStatus, Progress, VolumeStatus};
 pub use volume::Volume;
+pub use witness::{Witness, WitnessBlock};

@@ -150,6 +150,22 @@ impl Mirror {
         })
     }
 
+    /// Takes everything on a copy for old, so that it gets all of it when it is back: for one whose medium was changed by
+    /// somebody else. Nothing changes where no other copy has everything, or there is no such copy.
+    ///
+    /// # Errors
+    /// Where that cannot be recorded.
+    pub async fn distrust(&self, volume: &str) -> Result<(), Refusal> {
+        let copies = &self.mirrored.copies;
+        let Some(place) = copies.iter().position(|copy| copy.volume.name() == volume) else {
+            return Ok(());
+        };
+        self.mirrored.take_for_old(place).await.map_err(|error| {
+            Refusal::new(format!("the mirror's record cannot be written: {error}"))
+                .hint("the state directory must be writable, and on stable storage")
+        })
+    }
+
     /// Ends its tasks; to be called when no request is under way any more, before the drive is stopped. After that a start finds
     /// no granule in which copies in sync might differ.
     pub async fn stop(&self) {

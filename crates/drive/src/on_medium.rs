@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
-use hotbay_block::{Durability, Error, ErrorKind, Reply, Request};
+use hotbay_block::{Durability, Error, ErrorKind, Extent, Reply, Request};
 use tokio::time::sleep;
 
 use crate::attachment::{Attachment, Completion};
@@ -57,6 +57,22 @@ async fn look(volume: &Arc<Volume>, attachment: &Arc<Attachment>, request: Reque
     }
 }
 
+/// A change of which it is not known how much the medium has of it. Where it ends like that, the blocks that it touches bear
+/// no witness.
+struct InDoubt<'a> {
+    attachment: &'a Attachment,
+    extent: Extent,
+    is_over: bool,
+}
+
+impl Drop for InDoubt<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.attachment.is_spoiled(self.extent);
+        }
+    }
+}
+
 async fn change(volume: &Arc<Volume>, attachment: &Arc<Attachment>, request: Request) -> Outcome {
     let extent = request.extent().expect("a change has an extent");
     // Held until the answer, so that nothing newer on this extent can be overtaken by a second try elsewhere.
@@ -69,6 +85,8 @@ async fn change(volume: &Arc<Volume>, attachment: &Arc<Attachment>, request: Req
     if attachment.is_fenced() {
         return Outcome::Moved(request);
     }
+    // Until it is known to have been carried out whole, also where this is dropped.
+    let mut in_doubt = InDoubt { attachment, extent, is_over: false };
     let Some(answer) = attachment.execute(request.again().deferred()).await else {
         return Outcome::Moved(request);
     };
@@ -83,11 +101,19 @@ async fn change(volume: &Arc<Volume>, attachment: &Arc<Attachment>, request: Req
         };
     }
     let completion = attachment.complete(&request);
+    if completion != Completion::SyncFirst {
+        in_doubt.is_over = true;
+    }
     let stable = request.durability() == Some(Durability::Stable);
     match completion {
         Completion::Fenced => Outcome::Moved(request),
         Completion::SyncFirst => match sync(volume, attachment).await {
-            Ok(()) => Outcome::Answer(Ok(Reply::Done)),
+            Ok(()) => {
+                // Older changes that it covers were let go of meanwhile, and what they brought is not there any more.
+                attachment.is_changed(extent);
+                in_doubt.is_over = true;
+                Outcome::Answer(Ok(Reply::Done))
+            }
             // It was not retained, so the next route has to carry it out.
             Err(Unsynced) => Outcome::Moved(request),
         },

@@ -10,15 +10,27 @@ pub(crate) struct Known<'a> {
     pub(crate) unsettled: bool,
 }
 
-/// Accepts the medium, or says why it is plainly another one.
+/// What a medium at the bay is, as far as its identity tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Recognised {
+    /// The volume's own.
+    Own,
+    /// The volume's own, and another content was put on it meanwhile: why.
+    Changed(String),
+    /// Another one: why.
+    Another(String),
+}
+
+/// Says what the medium is.
 ///
 /// From the strongest sign to the weakest: identifiers in the content (a file system's UUID, a disk's GUID), then the
 /// hardware's own, then the file, and as the last resort the place. A weaker sign decides only where the stronger ones
-/// say nothing, or cannot be relied on because they were being changed when the medium left.
-pub(crate) fn recognise(known: Known<'_>, found: &Identity) -> Result<(), String> {
+/// say nothing, or cannot be relied on because they were being changed when the medium left. Where the content is
+/// another one and the hardware or the file is the same, somebody has changed it.
+pub(crate) fn recognise(known: Known<'_>, found: &Identity) -> Recognised {
     let identity = known.identity;
     if found.size_bytes != identity.size_bytes {
-        return Err(format!(
+        return Recognised::Another(format!(
             "it has {} bytes, the volume {}",
             found.size_bytes, identity.size_bytes
         ));
@@ -26,12 +38,17 @@ pub(crate) fn recognise(known: Known<'_>, found: &Identity) -> Result<(), String
     let shared = identity.content.iter().any(|id| found.content.contains(id));
     let neither = identity.content.is_empty() && found.content.is_empty();
     if shared || ((neither || known.unsettled) && same_thing(identity, found)) {
-        return Ok(());
+        return Recognised::Own;
     }
     if neither {
-        return Err(format!("it is {}, the volume was on {}", thing(found), thing(identity)));
+        let why = format!("it is {}, the volume was on {}", thing(found), thing(identity));
+        return Recognised::Another(why);
     }
-    Err(format!("it holds {}, the volume {}", content(found), content(identity)))
+    let why = format!("it holds {}, the volume {}", content(found), content(identity));
+    match same_beyond_its_place(identity, found) {
+        true => Recognised::Changed(why),
+        false => Recognised::Another(why),
+    }
 }
 
 /// Whether it is beyond doubt another medium. That its content is another alone does not say so: a file system that was
@@ -49,7 +66,15 @@ pub(crate) fn plainly_another(known: &Identity, found: &Identity) -> bool {
 fn same_thing(a: &Identity, b: &Identity) -> bool {
     match (&a.hardware, &b.hardware) {
         (Some(a), Some(b)) => a == b,
-        _ => (a.file.is_some() && a.file == b.file) || a.location == b.location,
+        _ => same_beyond_its_place(a, b) || a.location == b.location,
+    }
+}
+
+/// Whether the hardware, or else the file, says that it is the same.
+fn same_beyond_its_place(a: &Identity, b: &Identity) -> bool {
+    match (&a.hardware, &b.hardware) {
+        (Some(a), Some(b)) => a == b,
+        _ => a.file.is_some() && a.file == b.file,
     }
 }
 
@@ -79,7 +104,12 @@ mod tests {
     }
 
     fn accepted(known: &Identity, unsettled: bool, found: &Identity) -> bool {
-        recognise(Known { identity: known, unsettled }, found).is_ok()
+        recognise(Known { identity: known, unsettled }, found) == Recognised::Own
+    }
+
+    fn is_changed(known: &Identity, found: &Identity) -> bool {
+        let recognised = recognise(Known { identity: known, unsettled: false }, found);
+        matches!(recognised, Recognised::Changed(_))
     }
 
     #[test]
@@ -105,6 +135,17 @@ mod tests {
     }
 
     #[test]
+    fn another_content_on_the_same_thing_is_a_change() {
+        let image = medium(&["ext:1"], None, "inode:1:1", "/a");
+        assert!(is_changed(&image, &medium(&["ext:2"], None, "inode:1:1", "/a")), "made anew");
+        assert!(is_changed(&image, &medium(&[], None, "inode:1:1", "/b")), "wiped");
+        assert!(!is_changed(&image, &medium(&["ext:2"], None, "inode:1:2", "/a")), "replaced");
+        let stick = medium(&["ext:1"], Some("serial:1"), "", "/dev/sdb");
+        assert!(is_changed(&stick, &medium(&["ext:2"], Some("serial:1"), "", "/dev/sdc")));
+        assert!(!is_changed(&stick, &medium(&["ext:2"], Some("serial:2"), "", "/dev/sdb")));
+    }
+
+    #[test]
     fn only_what_is_beyond_doubt_another_medium_is_taken_for_one() {
         let stick = medium(&["ext:1"], Some("serial:1"), "", "/dev/sdb");
         let another = |found: &Identity| plainly_another(&stick, found);
@@ -120,7 +161,8 @@ mod tests {
     fn another_size_is_never_accepted() {
         let known = medium(&["ext:1"], None, "inode:1:1", "/a");
         let larger = Identity { size_bytes: 2 << 20, ..known.clone() };
-        let why = recognise(Known { identity: &known, unsettled: true }, &larger).unwrap_err();
-        assert_eq!(why, "it has 2097152 bytes, the volume 1048576");
+        let recognised = recognise(Known { identity: &known, unsettled: true }, &larger);
+        let why = "it has 2097152 bytes, the volume 1048576".to_owned();
+        assert_eq!(recognised, Recognised::Another(why));
     }
 }

@@ -2,6 +2,8 @@
 
 use hotbay_block::Identity;
 
+use crate::witness::Witness;
+
 /// A volume as it is remembered. Small; written whole at each change of state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeRecord {
@@ -24,6 +26,12 @@ pub struct VolumeRecord {
     /// Changes to the identifying blocks may have reached the medium without a sync, so that its content may tell
     /// another identity than the one recorded.
     pub identity_unsettled: bool,
+    /// What is certain to be on the medium. Empty while clients write to it, since then nothing here could keep up.
+    pub witness: Witness,
+    /// The medium that is in its bay in conflict, where one is.
+    pub conflict: Option<String>,
+    /// The journal is being given up: whatever it still holds is not part of this content.
+    pub discards_journal: bool,
 }
 
 impl VolumeRecord {
@@ -39,6 +47,9 @@ impl VolumeRecord {
             in_bay: false,
             identity: None,
             identity_unsettled: false,
+            witness: Witness::default(),
+            conflict: None,
+            discards_journal: false,
         }
     }
 }

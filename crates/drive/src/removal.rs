@@ -16,17 +16,19 @@ use std::time::Duration;
 use hotbay_block::{Error, ErrorKind, Request, with_sources};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::attachment::Attachment;
+use crate::attachment::{Attachment, Fenced};
 use crate::backlog::Pieces;
 use crate::event::EventKind;
 use crate::failure::Refusal;
 use crate::insertion::DEPARTURE_WAIT;
 use crate::journal_log::{JournalLog, NotAppended, blocking};
+use crate::observing::read_at_rest;
 use crate::on_medium::sync;
 use crate::route::Path;
 use crate::state::{State, Trigger};
 use crate::under_way::Doing;
 use crate::volume::{MayReturn, Reach, Stay, Volume};
+use crate::witness::Witness;
 
 /// How long an eject waits for a sync while clients go on.
 const SYNC_BEFOREHAND_WAIT: Duration = Duration::from_secs(60);
@@ -39,6 +41,15 @@ const RETURN_PAUSE_DOUBLINGS: u32 = 6;
 
 /// How often a spill is tried again while the journal's disk is full.
 const SPILL_RETRY: Duration = Duration::from_secs(1);
+
+/// How a medium goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Going {
+    /// Drained and synced: what it holds is known to the last byte.
+    Synced,
+    /// As it stands.
+    AsItStands,
+}
 
 impl Volume {
     /// Reports that an attachment's medium is gone. Requests stop going there at once; the removal follows.
@@ -69,7 +80,7 @@ impl Volume {
             notes.may_return =
                 MayReturn::NotBefore(Instant::now() + RETURN_PAUSE * (1 << doublings));
         }
-        let kept = self.take_away(stay, attachment).await;
+        let kept = self.take_away(stay, attachment, Going::AsItStands).await;
         self.event(
             EventKind::Lost,
             format!("the medium is lost, {kept} unsynced changes went to the journal: {why}"),
@@ -83,10 +94,14 @@ impl Volume {
     pub(crate) async fn pull(&self) -> Result<(), Refusal> {
         let mut stay = self.stay.lock().await;
         self.next_state(Trigger::Pull)?;
+        if self.state() == State::Conflict {
+            self.give_back(EventKind::Pulled).await;
+            return Ok(());
+        }
         let Some(attachment) = self.current_attachment() else { return Ok(()) };
         self.notes.lock().may_return = MayReturn::OnceSeenAway;
         let medium = attachment.medium.name().to_owned();
-        let kept = self.take_away(&mut stay, attachment).await;
+        let kept = self.take_away(&mut stay, attachment, Going::AsItStands).await;
         self.event(
             EventKind::Pulled,
             format!("{medium} was pulled, {kept} unsynced changes went to the journal"),
@@ -104,6 +119,10 @@ impl Volume {
         self.sync_beforehand().await;
         let mut stay = self.stay.lock().await;
         self.next_state(Trigger::Eject)?;
+        if self.state() == State::Conflict {
+            self.give_back(EventKind::Ejected).await;
+            return Ok(());
+        }
         let Some(attachment) = self.current_attachment() else { return Ok(()) };
         self.drain(&attachment).await?;
         if let Err(error) = self.settle(&attachment).await {
@@ -118,7 +137,7 @@ impl Volume {
         self.notes.lock().may_return = MayReturn::OnceSeenAway;
         let medium = attachment.medium.name().to_owned();
         let mut departure = attachment.departure();
-        self.take_away(&mut stay, attachment).await;
+        self.take_away(&mut stay, attachment, Going::Synced).await;
         drop(stay);
         // A replay or a copy that was under way lets go of the handle a moment later. It is synced in any case.
         let _ = departure.within(DEPARTURE_WAIT).await;
@@ -189,13 +208,14 @@ impl Volume {
         Ok(())
     }
 
-    /// Takes the medium out as it stands and goes on with the journal. Returns how many changes the journal got.
-    async fn take_away(&self, stay: &mut Stay, attachment: Arc<Attachment>) -> usize {
-        let (mut retained, identity_touched) = attachment.fence();
+    /// Takes the medium out and goes on with the journal. Returns how many changes the journal got.
+    async fn take_away(&self, stay: &mut Stay, attachment: Arc<Attachment>, going: Going) -> usize {
+        let Fenced { mut retained, identity_touched, mut observed, under_way } = attachment.fence();
         let spare = retained.take_spare();
         stay.leave_behind(Reach::Own, attachment.departure());
         self.notes.lock().leave_behind(Arc::clone(&attachment.under_way));
         attachment.leave_bay();
+        let to_read = (going == Going::Synced).then(|| Arc::clone(&attachment));
         drop(attachment);
         self.set_progress(None);
         // Before the journal has anything: a restart in between must know that the medium may tell either. Nothing is in
@@ -204,9 +224,11 @@ impl Volume {
             self.update_record_or_warn(|record| record.identity_unsettled |= identity_touched);
         let laid_out = blocking(move || {
             let changes = retained.into_changes();
-            (changes.len(), Pieces::lay_out(&changes))
+            let changed = changes.iter().map(|change| change.extent()).chain(under_way);
+            changed.for_each(|extent| observed.changed(extent));
+            (changes.len(), Pieces::lay_out(&changes), observed)
         });
-        let ((kept, pieces), ()) = tokio::join!(laid_out, unsettled);
+        let ((kept, pieces, observed), ()) = tokio::join!(laid_out, unsettled);
         let log = self.log();
         log.backlog.install(pieces);
         let path = self.journal_path(None);
@@ -220,7 +242,17 @@ impl Volume {
             return 0;
         }
         blocking(move || drop(spare)).await;
-        self.update_record_or_warn(|record| record.in_bay = false).await;
+        // While clients go on with the journal, and nobody but this is at the medium.
+        let read = match to_read {
+            Some(attachment) => read_at_rest(attachment, observed.unknown()).await,
+            None => Witness::default(),
+        };
+        let witness = observed.witness(&read);
+        self.update_record_or_warn(|record| {
+            record.in_bay = false;
+            record.witness = witness;
+        })
+        .await;
         kept
     }
 

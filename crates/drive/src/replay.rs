@@ -27,6 +27,7 @@ use crate::route::{Path, Under};
 use crate::state::{State, Trigger};
 use crate::status::Progress;
 use crate::volume::Volume;
+use crate::witness::Witness;
 
 /// What may be left for the last pass, during which changes wait.
 const LAST_PASS_BYTES: u64 = 128 << 10;
@@ -168,11 +169,14 @@ impl Replay<'_> {
         let up_to = log.head();
         let identity_changes = log.touches(IDENTIFYING);
         let progress = Progress { done_bytes: 0, total_bytes: log.usage().live_bytes };
-        if identity_changes {
-            // From here on the medium may tell either identity, until it is recorded after the sync.
-            let unsettled = |record: &mut VolumeRecord| record.identity_unsettled = true;
-            self.volume.update_record(unsettled).await.map_err(Interrupted::Record)?;
-        }
+        // From here on the medium may tell either identity, until it is recorded after the sync; and what is brought over
+        // bears no witness.
+        let before_it_changes = |record: &mut VolumeRecord| {
+            record.identity_unsettled |= identity_changes;
+            let witness = std::mem::take(&mut record.witness);
+            record.witness = witness.without(|block| log.touches(block));
+        };
+        self.volume.update_record(before_it_changes).await.map_err(Interrupted::Record)?;
         self.bringer().bring_all(up_to, progress).await?;
         self.sync_medium(identity_changes).await?;
         log.mark_replayed(up_to).await?;
@@ -197,6 +201,10 @@ impl Replay<'_> {
     ///
     /// `stay` is not held meanwhile: a medium that hangs must not keep anybody from pulling it.
     async fn switch(&self) -> Result<Switched, Interrupted> {
+        // Clients are going to write to the medium: what is recorded of it could not keep up. Recorded now, so that they do
+        // not wait for it.
+        let no_witness = |record: &mut VolumeRecord| record.witness = Witness::default();
+        self.volume.update_record(no_witness).await.map_err(Interrupted::Record)?;
         let deadline = Instant::now() + self.volume.settings().pause_max();
         let gate = self.close_the_way().await?;
         tokio::select! {
@@ -257,6 +265,7 @@ impl Replay<'_> {
         }
         self.volume.set_progress(None);
         self.volume.set_route(State::Present, Path::Medium(Arc::clone(self.attachment)));
+        self.volume.observe_soon(self.attachment);
         self.volume.update_record_or_warn(|record| record.identity_unsettled = false).await;
         self.volume.event(
             EventKind::Present,

@@ -42,6 +42,23 @@ struct Entry {
     kept: Kept,
 }
 
+/// A change that is let go of: it is on the platter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Released<'a> {
+    pub(crate) extent: Extent,
+    pub(crate) content: ReleasedContent<'a>,
+    /// How many more are let go of after it.
+    pub(crate) followed_by: u64,
+}
+
+/// What a change that is let go of has brought.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ReleasedContent<'a> {
+    Data(&'a [u8]),
+    Zeroes,
+    Trimmed,
+}
+
 impl Entry {
     fn cost_bytes(&self) -> u64 {
         match self.kept {
@@ -149,8 +166,9 @@ impl RetainedWrites {
         Mark { place: self.first_entry + self.entries.len() as u64, taken: Instant::now() }
     }
 
-    /// Lets go of what is before `mark`: a sync that began after the mark was taken has succeeded.
-    pub(crate) fn release(&mut self, mark: Mark) {
+    /// Lets go of what is before `mark`: a sync that began after the mark was taken has succeeded. Each change is shown
+    /// to `observe` before, oldest first.
+    pub(crate) fn release(&mut self, mark: Mark, mut observe: impl FnMut(Released<'_>)) {
         while self.first_entry < mark.place
             && let Some(entry) = self.entries.pop_front()
         {
@@ -159,11 +177,30 @@ impl RetainedWrites {
             if let Kept::Data { chunk, .. } = entry.kept {
                 self.retire_chunks_before(chunk);
             }
+            let followed_by = mark.place - self.first_entry;
+            observe(Released {
+                extent: entry.extent,
+                content: self.content_of(&entry),
+                followed_by,
+            });
         }
         // What is left was completed after the mark.
         self.since = (!self.entries.is_empty()).then_some(mark.taken);
         if self.entries.is_empty() {
             self.retire_chunks_before(self.first_chunk + self.chunks.len() as u64);
+        }
+    }
+
+    fn content_of(&self, entry: &Entry) -> ReleasedContent<'_> {
+        match entry.kept {
+            Kept::Data { chunk, start } => {
+                let index = usize::try_from(chunk - self.first_chunk).expect("a chunk's place");
+                ReleasedContent::Data(
+                    &self.chunks[index][start..start + entry.extent.len_in_memory()],
+                )
+            }
+            Kept::Zeroes => ReleasedContent::Zeroes,
+            Kept::Trim => ReleasedContent::Trimmed,
         }
     }
 
@@ -185,6 +222,11 @@ impl RetainedWrites {
     /// Gives unused memory back to the system; for when nothing has been written for a while.
     pub(crate) fn give_back_spare_memory(&mut self) {
         self.spare = Vec::new();
+    }
+
+    /// How many changes are kept.
+    pub(crate) fn count(&self) -> usize {
+        self.entries.len()
     }
 
     /// Whether a kept change touches the extent.
@@ -242,7 +284,7 @@ mod tests {
         assert!(retained.keep(&write(0, 1, 512)));
         let mark = retained.mark();
         assert!(retained.keep(&write(0, 2, 512)));
-        retained.release(mark);
+        retained.release(mark, |_| ());
         assert_eq!(written(&retained.into_changes()), [(0, 2, 512)]);
     }
 
@@ -260,10 +302,10 @@ mod tests {
         tokio::time::advance(second).await;
         assert!(retained.keep(&write(0, 2, 512)));
         assert_eq!(retained.since(), Some(first));
-        retained.release(mark);
+        retained.release(mark, |_| ());
         assert_eq!(retained.since(), Some(marked));
         let mark = retained.mark();
-        retained.release(mark);
+        retained.release(mark, |_| ());
         assert_eq!(retained.since(), None);
     }
 
@@ -299,7 +341,7 @@ mod tests {
         assert!(kept < 9_000, "{kept} one-byte changes");
         assert!(retained.is_half_full());
         let mark = retained.mark();
-        retained.release(mark);
+        retained.release(mark, |_| ());
         assert_eq!(retained.bytes(), 0);
         assert!(retained.keep(&write(0, 1, 4096)));
     }
@@ -312,7 +354,7 @@ mod tests {
                 assert!(retained.keep(&write(i * 4096, round, 4096)));
             }
             let mark = retained.mark();
-            retained.release(mark);
+            retained.release(mark, |_| ());
         }
         assert!(retained.spare.len() + retained.chunks.len() <= 3);
     }

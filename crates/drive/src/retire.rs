@@ -138,6 +138,7 @@ impl Volume {
     /// Closes what is at rest. Whoever still has it open is told, and each request fails from now on.
     async fn end(&self, stay: &mut Stay) -> Option<Departure> {
         self.stopping.send_replace(true);
+        drop(self.dispute.lock().take());
         let route = self.route.load_full();
         let departure = route.attachment().map(|attachment| {
             drop(attachment.fence());

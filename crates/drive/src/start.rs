@@ -54,7 +54,7 @@ impl Volume {
             Ok(_) => (State::Absent, Path::Journal { gate: Arc::default(), under: None }),
             Err(_) => (State::Failed, Path::Closed),
         };
-        let VolumeRecord { id, content, size_bytes, .. } = record;
+        let VolumeRecord { id, content, size_bytes, discards_journal: discards, .. } = record;
         let route = Route { state, content, size_bytes, path };
         let medium = record.medium.clone().unwrap_or_else(|| settings.medium.clone());
         let mut notes = Notes { medium: Some(medium), ..Notes::default() };
@@ -87,6 +87,7 @@ impl Volume {
             states: watch::Sender::new(state),
             contents: watch::Sender::new(content),
             stay: Mutex::new(Stay::default()),
+            dispute: parking_lot::Mutex::new(None),
             record: Mutex::new(record),
             record_is_unsaved: false.into(),
             reclaim_is_running: false.into(),
@@ -100,6 +101,9 @@ impl Volume {
         });
         if let Some((kind, text)) = news {
             volume.event(kind, text);
+        }
+        if discards && volume.state() != State::Failed {
+            volume.go_on_discarding().await;
         }
         if was_gone {
             volume.event(EventKind::Warning, NEW_JOURNAL);
@@ -115,11 +119,11 @@ impl Volume {
             return;
         }
         let Some(place) = self.around.bays.take(self.name()) else { return };
-        let recognition = match self.log().is_empty() {
+        let recognition = match self.log().is_empty() && record.conflict.is_none() {
             true => Recognition::AsFound,
             false => Recognition::TheSame,
         };
-        if let Err(refusal) = self.insert(None, place, recognition).await {
+        if let Err(refusal) = self.insert(record.conflict.as_deref(), place, recognition).await {
             let text = format!("the medium could not be put in: {refusal}");
             self.event(EventKind::Warning, text);
             self.notes.lock().may_return = MayReturn::NotBefore(Instant::now());

@@ -13,14 +13,17 @@ pub enum State {
     Replaying,
     /// The medium serves every request while it is copied to another one.
     Copying,
+    /// A medium is in the bay that was changed while it was away, so that the journal does not belong to it: as absent,
+    /// until somebody has decided what counts.
+    Conflict,
     /// The journal itself is broken; every request fails.
     Failed,
 }
 
 impl State {
     /// Every state, for tables and tests.
-    pub const ALL: [Self; 5] =
-        [Self::Present, Self::Absent, Self::Replaying, Self::Copying, Self::Failed];
+    pub const ALL: [Self; 6] =
+        [Self::Present, Self::Absent, Self::Replaying, Self::Copying, Self::Conflict, Self::Failed];
 
     /// The word for it, as in the status and on the command line.
     #[must_use]
@@ -30,6 +33,7 @@ impl State {
             Self::Absent => "absent",
             Self::Replaying => "replaying",
             Self::Copying => "copying",
+            Self::Conflict => "conflict",
             Self::Failed => "failed",
         }
     }
@@ -46,6 +50,12 @@ impl fmt::Display for State {
 pub enum Trigger {
     /// A medium is put into the bay.
     Insert,
+    /// The medium that is put in was changed while it was away.
+    Dispute,
+    /// The medium in conflict is to take the journal as it is.
+    Replay,
+    /// What the medium in conflict holds is to count, and not the journal.
+    Discard,
     /// The medium is asked for: drain, sync, let go.
     Eject,
     /// The medium is dropped as it stands.
@@ -68,8 +78,11 @@ pub enum Trigger {
 
 impl Trigger {
     /// Every trigger, for tables and tests.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Insert,
+        Self::Dispute,
+        Self::Replay,
+        Self::Discard,
         Self::Eject,
         Self::Pull,
         Self::Loss,
@@ -97,19 +110,24 @@ pub enum Answer {
 #[must_use]
 pub const fn answer(state: State, trigger: Trigger) -> Answer {
     use Answer::{Go, Ignore, Refuse};
-    use State::{Absent, Copying, Failed, Present, Replaying};
+    use State::{Absent, Conflict, Copying, Failed, Present, Replaying};
     use Trigger as T;
     match (state, trigger) {
-        (Failed, T::Loss | T::ReplayDone | T::CopyDone | T::CopyFailed | T::JournalFailed) => {
-            Ignore
-        }
-        (Failed, T::Insert | T::Eject | T::Pull | T::Copy | T::Exchange) => Refuse(
-            "its journal has failed, and nothing may be written past it",
-            "'hotbay status' has the reason, docs/states.md what to do; the journal is kept as it is",
-        ),
+        (Failed, T::JournalFailed) => Ignore,
         (_, T::JournalFailed) => Go(Failed),
+        (Failed, T::Dispute | T::Loss | T::ReplayDone | T::CopyDone | T::CopyFailed) => Ignore,
+        (Failed, T::Insert | T::Replay | T::Discard) => FAILED,
+        (Failed, T::Eject | T::Pull | T::Copy | T::Exchange) => FAILED,
+
+        (Conflict, T::Replay) => Go(Replaying),
+        (Conflict, T::Discard) => Go(Present),
+        (Present | Absent | Replaying | Copying, T::Replay | T::Discard) => Refuse(
+            "there is nothing to resolve",
+            "only a volume in conflict is resolved, see 'hotbay status'",
+        ),
 
         (Absent, T::Insert) => Go(Replaying),
+        (Absent, T::Dispute) => Go(Conflict),
         (Absent, T::Eject | T::Pull) => Refuse(
             "its medium is away already",
             "it may be taken away; 'hotbay insert VOLUME' brings it back",
@@ -121,10 +139,18 @@ pub const fn answer(state: State, trigger: Trigger) -> Answer {
         ),
         (Absent, T::Exchange) => Go(Present),
 
+        (Conflict, T::Eject | T::Pull | T::Loss) => Go(Absent),
+        (Conflict, T::Dispute | T::ReplayDone | T::CopyDone | T::CopyFailed) => Ignore,
+        (Conflict, T::Insert | T::Copy | T::Exchange) => Refuse(
+            "the medium in its bay was changed while it was away",
+            "'hotbay resolve VOLUME replay|discard' decides what counts; 'hotbay eject VOLUME' gives it back as it is",
+        ),
+
         (Present | Replaying | Copying, T::Insert) => Refuse(
             "its medium is in a bay already",
             "'hotbay swap' moves it to another medium, 'hotbay eject' lets this one go",
         ),
+        (Present | Replaying | Copying, T::Dispute) => Ignore,
         (Present | Replaying | Copying, T::Eject | T::Pull | T::Loss) => Go(Absent),
 
         (Replaying, T::ReplayDone) => Go(Present),
@@ -147,13 +173,19 @@ pub const fn answer(state: State, trigger: Trigger) -> Answer {
     }
 }
 
+/// What every wish is told where the journal has failed.
+const FAILED: Answer = Answer::Refuse(
+    "its journal has failed, and nothing may be written past it",
+    "'hotbay status' has the reason, docs/states.md what to do; the journal is kept as it is",
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_removal_leads_to_absent_from_every_state_with_a_medium() {
-        for state in [State::Present, State::Replaying, State::Copying] {
+        for state in [State::Present, State::Replaying, State::Copying, State::Conflict] {
             for trigger in [Trigger::Eject, Trigger::Pull, Trigger::Loss] {
                 assert_eq!(answer(state, trigger), Answer::Go(State::Absent));
             }
@@ -169,10 +201,11 @@ mod tests {
 
     #[test]
     fn reports_are_never_refused_and_wishes_never_ignored() {
-        use Trigger::{Copy, Eject, Exchange, Insert, Pull};
+        use Trigger::{Copy, Discard, Eject, Exchange, Insert, Pull, Replay};
         for state in State::ALL {
             for trigger in Trigger::ALL {
-                let is_wish = matches!(trigger, Insert | Eject | Pull | Copy | Exchange);
+                let is_wish =
+                    matches!(trigger, Insert | Eject | Pull | Copy | Exchange | Replay | Discard);
                 match answer(state, trigger) {
                     Answer::Refuse(..) => assert!(is_wish, "{state} {trigger:?}"),
                     Answer::Ignore => assert!(!is_wish, "{state} {trigger:?}"),

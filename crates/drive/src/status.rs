@@ -58,6 +58,8 @@ pub struct VolumeStatus {
     pub hung: Option<String>,
     /// Why the medium was lost last, or why the volume has failed.
     pub last_loss: Option<String>,
+    /// What shows that the medium in the bay was changed, where the volume is in conflict.
+    pub conflict: Option<String>,
 }
 
 /// A drive.

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use crate::attachment::Attachment;
 use crate::failure::Refusal;
+use crate::observing::read_at_rest;
 use crate::route::Path;
 use crate::settings::AutoInsert;
 use crate::volume::{Stay, Volume};
@@ -50,6 +51,11 @@ impl Volume {
             Ok(()) => self.settle(&attachment).await,
             Err(_) => Err(Error::new(ErrorKind::Gone, "its I/O hangs")),
         };
+        if settled.is_ok() {
+            let read = read_at_rest(Arc::clone(&attachment), attachment.unknown_blocks()).await;
+            let witness = attachment.witness_with(&read);
+            self.update_record_or_warn(|record| record.witness = witness).await;
+        }
         if let Err(error) = settled {
             self.lost(stay, attachment, &error).await;
             if self.settings().auto_insert == AutoInsert::WhenItReturns {

@@ -99,11 +99,14 @@ impl Copier {
             return Err(self.give_up(CopyError::Target(error)));
         }
         let Some(place) = self.source.leave_bay() else { return Err(self.left()) };
-        let (retained, _) = self.source.fence();
+        let observed = self.source.observed_places();
+        let retained = self.source.fence().retained;
         stay.leave_behind(Reach::Own, self.source.departure());
-        let attachment = self.volume.attach(&mut stay, Arc::clone(&self.target), place);
+        let target = Arc::clone(&self.target);
+        let attachment = self.volume.attach(&mut stay, target, place, observed);
         self.volume.set_progress(None);
-        self.volume.set_route(State::Present, Path::Medium(attachment));
+        self.volume.set_route(State::Present, Path::Medium(Arc::clone(&attachment)));
+        self.volume.observe_soon(&attachment);
         blocking(move || drop(retained)).await;
         let (source, volume) = (self.source.medium.name(), &self.volume);
         volume.event(

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::attachment::{Attachment, Departure};
 use crate::bay::Bays;
+use crate::conflict::Dispute;
 use crate::event::{EventKind, EventLog};
 use crate::failure::Refusal;
 use crate::journal_log::{JournalLog, blocking, is_broken};
@@ -58,6 +59,8 @@ pub struct Volume {
     pub(crate) contents: watch::Sender<u64>,
     /// Held for a transition.
     pub(crate) stay: tokio::sync::Mutex<Stay>,
+    /// The medium that is in its bay in conflict. Only set and taken by whoever holds `stay`.
+    pub(crate) dispute: Mutex<Option<Dispute>>,
     /// What is on stable storage about the volume. Its holder waits for nothing but its being saved.
     pub(crate) record: tokio::sync::Mutex<VolumeRecord>,
     /// Whether the record is newer than what is on stable storage, because it could not be saved.
@@ -237,12 +240,17 @@ impl Volume {
                 extents: usage.extents,
             }
         });
+        let dispute = self.dispute.lock();
+        let disputed_bay = dispute.as_ref().map(|dispute| dispute.place.number());
         let notes = self.notes.lock();
         VolumeStatus {
             name: self.name.clone(),
             state: route.state,
-            medium: notes.medium.clone(),
-            bay: attachment.and_then(|attachment| attachment.bay_number()),
+            medium: match &*dispute {
+                Some(dispute) => Some(dispute.medium.clone()),
+                None => notes.medium.clone(),
+            },
+            bay: attachment.and_then(|attachment| attachment.bay_number()).or(disputed_bay),
             attachment: attachment.map(|attachment| attachment.number),
             size_bytes: route.size_bytes,
             waiting_requests: self.waiting.load(SeqCst),
@@ -254,6 +262,7 @@ impl Volume {
             progress: notes.progress,
             hung: notes.hung(),
             last_loss: notes.last_loss.clone(),
+            conflict: dispute.as_ref().map(|dispute| dispute.why.clone()),
         }
     }
 
@@ -363,6 +372,7 @@ impl Volume {
             attachment.leave_bay();
             stay.leave_behind(Reach::Own, attachment.departure());
         }
+        drop(self.dispute.lock().take());
         // Before the state, so that nobody sees that it has failed and not why.
         self.notes.lock().last_loss = Some(why.to_owned());
         self.set_route(State::Failed, Path::Closed);

@@ -118,6 +118,9 @@ pub(crate) async fn watch(volume: Arc<Volume>) {
             looks.begin(prompt, look_at_medium(Arc::clone(&volume), attachment, prompt));
         } else if volume.state() == State::Absent {
             looks.begin(prompt, look_for_medium(Arc::clone(&volume)));
+        } else if volume.state() == State::Conflict {
+            let volume = Arc::clone(&volume);
+            looks.begin(prompt, async move { volume.look_for_disputed().await });
         }
     }
 }
@@ -133,8 +136,8 @@ impl Volume {
             *steady_since = Instant::now();
             return;
         };
-        if number.is_multiple_of(REST_TICKS) && !self.is_stopping() {
-            attachment.rest();
+        if number.is_multiple_of(REST_TICKS) && !self.is_stopping() && attachment.rest() {
+            self.observe_soon(&attachment);
         }
         if steady_since.elapsed() > STEADY {
             self.notes.lock().losses_in_a_row = 0;
@@ -154,6 +157,14 @@ impl Volume {
         {
             self.give_up_journal(&log, &hung.to_string());
         }
+    }
+}
+
+impl Volume {
+    /// Whether a medium can be found. On a thread that may wait: the look may meet a network that does not answer.
+    pub(crate) async fn is_there(&self, medium: String) -> bool {
+        let (source, name) = (Arc::clone(&self.around.source), self.name().to_owned());
+        blocking(move || source.is_there(&medium, &name)).await
     }
 }
 
@@ -181,7 +192,7 @@ async fn look_for_medium(volume: Arc<Volume>) {
     if volume.is_something_left_behind(&name) {
         return;
     }
-    let is_there = is_there(&volume, name).await;
+    let is_there = volume.is_there(name).await;
     let may_return = volume.notes.lock().may_return;
     match may_return {
         MayReturn::OnceSeenAway => {
@@ -200,12 +211,6 @@ async fn look_for_medium(volume: Arc<Volume>) {
         }
         MayReturn::NotBefore(_) => {}
     }
-}
-
-/// On a thread that may wait: the look may meet a network that does not answer.
-async fn is_there(volume: &Volume, medium: String) -> bool {
-    let (source, name) = (Arc::clone(&volume.around.source), volume.name().to_owned());
-    blocking(move || source.is_there(&medium, &name)).await
 }
 
 async fn put_back(volume: &Arc<Volume>) {

@@ -74,6 +74,8 @@ pub(crate) enum Command {
     Pull(VolumeArg),
     /// Exchange a medium for another one while the volume is in use
     Swap(SwapArgs),
+    /// Decide what counts where a medium was changed while it was away
+    Resolve(ResolveArgs),
     /// Let scripted faults happen to a volume's medium, for tests
     Fault(FaultArgs),
     /// Compare the copies of a mirror, and repair them where that is asked for
@@ -260,6 +262,47 @@ pub(crate) struct SwapArgs {
     /// Copy nothing: the volume gets the new medium's content, and its sessions are closed
     #[arg(long)]
     pub(crate) as_is: bool,
+}
+
+/// `resolve`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A volume is in conflict where the medium in its bay was changed while it was away, or is an older copy of itself. Nothing \
+was written to it. 'hotbay eject' gives it back as it is.
+
+Examples:
+  hotbay resolve usb save lacks.img  # what the journal holds, before it is given up
+  hotbay resolve usb discard         # the medium counts; sessions are closed
+  hotbay resolve usb replay          # the journal counts: it is laid over the medium; check the file system then")]
+pub(crate) struct ResolveArgs {
+    /// Which volume
+    pub(crate) volume: Name,
+
+    /// What counts
+    #[command(subcommand)]
+    pub(crate) by: ResolveCommand,
+}
+
+/// What counts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ResolveCommand {
+    /// Lay the journal over the medium as it is; sessions go on
+    Replay,
+    /// Give the journal up: the volume is what the medium holds, and its sessions are closed
+    Discard,
+    /// Write what the journal holds to a fresh file, as 'hotbay journal export' does; the volume stays in conflict
+    Save(ResolveSaveArgs),
+}
+
+/// `resolve VOLUME save`.
+#[derive(Debug, Args)]
+pub(crate) struct ResolveSaveArgs {
+    /// The file to create: sparse, of the volume's size
+    pub(crate) file: PathBuf,
+
+    /// The state directory [default: that of `hotbay serve`; name it where a configuration file names another]
+    #[arg(long, env = "HOTBAY_STATE", value_name = "DIR", hide_env_values = true)]
+    pub(crate) state: Option<PathBuf>,
 }
 
 /// `fault`.
@@ -913,7 +956,7 @@ mod tests {
             ("hotbay insert", "<VOLUME>"),
             ("hotbay insert a/b", "no name because of `/`"),
             ("hotbay insert usb mem:64MB", "write 64MiB"),
-            ("hotbay wait usb gone", "present, absent, replaying, copying, failed"),
+            ("hotbay wait usb gone", "present, absent, replaying, copying, conflict, failed"),
             ("hotbay wait usb present --timeout 30", "30s"),
             ("hotbay serve --bays 0", "from 1 to 64"),
             ("hotbay serve --layout raid", "no layout"),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotbay_block::BoxFuture;
-use hotbay_drive::{Differences, Drive, Refusal, Scrub, Volume, WhenHeld, WhenOccupied, WhenOpen};
+use hotbay_drive::{
+    Differences, Drive, Refusal, Resolution, Scrub, Volume, WhenHeld, WhenOccupied, WhenOpen,
+};
 use hotbay_media::{FaultSpec, MediumSpec, Shelf};
 use hotbay_server::{Exports as _, Operation, OperationTraffic, Sessions};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -15,8 +17,8 @@ use crate::config::Difference;
 use crate::control::{
     Armed, ArmedFault, ControlHandler, ControlReply, CopyStatus, Event, EventSource, ExportStatus,
     HeldJournal, JournalStatus, Occupied, OpenSessions, OperationStatus, Progress, ProgressSink,
-    ReloadEffect, ReloadedDifference, State, Status, SwapContent, VolumeStatus, WhenDifferent,
-    Work, WorkDone,
+    ReloadEffect, ReloadedDifference, ResolveBy, State, Status, SwapContent, VolumeStatus,
+    WhenDifferent, Work, WorkDone,
 };
 use crate::exports::LayoutExports;
 use crate::failure::Failure;
@@ -54,6 +56,7 @@ impl From<hotbay_drive::State> for State {
             hotbay_drive::State::Absent => Self::Absent,
             hotbay_drive::State::Replaying => Self::Replaying,
             hotbay_drive::State::Copying => Self::Copying,
+            hotbay_drive::State::Conflict => Self::Conflict,
             hotbay_drive::State::Failed => Self::Failed,
         }
     }
@@ -183,6 +186,7 @@ impl Handler {
                 .oldest_retained_age
                 .map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
             last_loss: status.last_loss,
+            conflict: status.conflict,
             hung: status.hung,
             faults: self.armed_faults(volume.name()),
             copy: self
@@ -293,6 +297,32 @@ impl ControlHandler for Handler {
                     self.state_of(&volume)
                 }
             }
+        })
+    }
+
+    fn resolve(
+        &self,
+        volume: String,
+        by: ResolveBy,
+        progress: ProgressSink,
+    ) -> BoxFuture<'_, Result<State, Failure>> {
+        Box::pin(async move {
+            let in_conflict = self.volume(&volume)?.state() == hotbay_drive::State::Conflict;
+            let resolution = match by {
+                ResolveBy::Replay => Resolution::Replay,
+                ResolveBy::Discard => Resolution::Discard,
+            };
+            if let Some(mirror) = self.exports.mirror().filter(|_| in_conflict) {
+                if resolution == Resolution::Discard {
+                    return Err(Failure::new(format!("volume {volume} is a copy of a mirror"))
+                        .with_hint(format!(
+                            "what the mirror holds counts: 'hotbay resolve {volume} replay' makes this a copy of it again"
+                        )));
+                }
+                mirror.distrust(&volume).await?;
+            }
+            let work = self.drive.resolve(&volume, resolution);
+            self.with_progress(&volume, progress, work).await
         })
     }
 

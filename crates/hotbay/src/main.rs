@@ -68,6 +68,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Pull(arguments) => commands::pull::run(&daemon, &arguments),
         Command::Scrub(arguments) => commands::scrub::run(&daemon, &arguments),
         Command::Swap(arguments) => commands::swap::run(&daemon, arguments, &environment),
+        Command::Resolve(arguments) => commands::resolve::run(&daemon, arguments, &environment),
         Command::Fault(arguments) => commands::fault::run(&daemon, &arguments),
         Command::Volume(arguments) => {
             commands::volume::run(&daemon, arguments.command, &environment)

@@ -13,8 +13,8 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use hotbay_block::Identity;
-use hotbay_drive::{Records, VolumeRecord};
+use hotbay_block::{Extent, Identity};
+use hotbay_drive::{Records, VolumeRecord, Witness, WitnessBlock};
 use hotbay_journal::{FileStorage, Verdict, salvage, scan};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -112,6 +112,13 @@ struct StoredRecord {
     in_bay: bool,
     identity: Option<StoredIdentity>,
     identity_unsettled: bool,
+    /// Blocks by which the medium is recognised as unchanged: offset, length, CRC-32C.
+    #[serde(default)]
+    witness: Vec<(u64, u64, u32)>,
+    #[serde(default)]
+    conflict: Option<String>,
+    #[serde(default)]
+    discards_journal: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -310,8 +317,21 @@ impl From<&VolumeRecord> for StoredRecord {
             in_bay: record.in_bay,
             identity,
             identity_unsettled: record.identity_unsettled,
+            witness: record.witness.blocks().iter().map(stored_block).collect(),
+            conflict: record.conflict.clone(),
+            discards_journal: record.discards_journal,
         }
     }
+}
+
+const fn stored_block(block: &WitnessBlock) -> (u64, u64, u32) {
+    (block.extent.offset(), block.extent.length(), block.checksum)
+}
+
+/// `None` for a block that no medium has.
+fn read_block((offset, length, checksum): (u64, u64, u32)) -> Option<WitnessBlock> {
+    let extent = Extent::new(offset, length).filter(|extent| !extent.is_empty())?;
+    Some(WitnessBlock { extent, checksum })
 }
 
 impl StoredRecord {
@@ -333,6 +353,9 @@ impl StoredRecord {
             in_bay: self.in_bay,
             identity,
             identity_unsettled: self.identity_unsettled,
+            witness: self.witness.into_iter().filter_map(read_block).collect::<Witness>(),
+            conflict: self.conflict,
+            discards_journal: self.discards_journal,
         }
     }
 }
@@ -383,6 +406,10 @@ mod tests {
             medium: Some("file:/a".to_owned()),
             in_bay: true,
             identity: Some(identity),
+            witness: [WitnessBlock { extent: Extent::between(0, 512), checksum: 7 }]
+                .into_iter()
+                .collect(),
+            conflict: Some("file:/b".to_owned()),
             ..fresh
         };
         state.save(&record).unwrap();

@@ -83,6 +83,7 @@ mod tests {
             journal: Default::default(),
             progress: None,
             last_loss: None,
+            conflict: None,
         }
     }
 

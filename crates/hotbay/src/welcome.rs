@@ -27,6 +27,7 @@ pub(crate) fn welcome(
         let place = match volume.state {
             State::Present | State::Replaying | State::Copying => format!("on {medium}"),
             State::Absent => format!("its medium {medium} is away, the journal takes its writes"),
+            State::Conflict => format!("in conflict with {medium}, see 'hotbay status'"),
             State::Failed => "its journal is broken, see 'hotbay events'".to_owned(),
         };
         _ = writeln!(text, "  volume {}  {size}, {place}", volume.name);

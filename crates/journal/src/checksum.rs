@@ -2,8 +2,9 @@
 
 use crc_fast::{CrcAlgorithm, Digest};
 
-/// The checksum of these bytes.
-pub(crate) fn checksum(bytes: &[u8]) -> u32 {
+/// The CRC-32C of these bytes.
+#[must_use]
+pub fn checksum(bytes: &[u8]) -> u32 {
     crc_fast::crc32_iscsi(bytes)
 }
 

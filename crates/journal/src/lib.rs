@@ -57,6 +57,7 @@ mod sync;
 pub mod testing;
 mod writer;
 
+pub use checksum::checksum;
 pub use content::{Change, Content, LiveExtent, Piece, Usage};
 pub use error::{AppendError, Damage, JournalError, OpenError, ScanError};
 pub use file_storage::FileStorage;

@@ -72,6 +72,23 @@ impl Mirrored {
         behind.filter(|copy| self.copies[*copy].is_present()).collect()
     }
 
+    /// Lets a copy be behind in everything, where another one has it.
+    ///
+    /// # Errors
+    /// Where the record cannot be written; then all is as before.
+    pub(super) async fn take_for_old(&self, copy: usize) -> io::Result<()> {
+        let _closed = self.gate.write().await;
+        let turn = self.marks.saving().await;
+        let mut next = self.standings.lock().clone();
+        if !next.in_sync().any(|other| other != copy) {
+            return Ok(());
+        }
+        next.fall_behind(copy, self.granules.all());
+        self.marks.save(&turn, &next, &self.marks.marked()).await?;
+        *self.standings.lock() = next;
+        Ok(())
+    }
+
     fn is_away(&self, copy: usize) -> bool {
         // Being replayed it has its medium, and takes changes.
         !self.copies[copy].is_present() && self.copies[copy].volume.state() != State::Replaying

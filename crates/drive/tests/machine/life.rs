@@ -146,6 +146,7 @@ async fn bring_in(volume: &Arc<Volume>, drive: &Drive) -> Result<(), String> {
         match volume.state() {
             State::Present => return Ok(()),
             State::Failed => return Err(format!("it has failed: {:?}", volume.status().last_loss)),
+            State::Conflict => return Err(format!("in conflict: {:?}", volume.status().conflict)),
             State::Absent => {
                 let inserted = drive.insert(volume.name(), None, WhenOccupied::Replace);
                 match timeout(STUCK, inserted).await {

@@ -443,6 +443,7 @@ async fn bring_in(drive: &Drive, place: usize) -> Result<(), String> {
         match volume.state() {
             State::Present => return Ok(()),
             State::Failed => return Err(format!("it has failed: {:?}", volume.status().last_loss)),
+            State::Conflict => return Err(format!("in conflict: {:?}", volume.status().conflict)),
             State::Absent => {
                 let inserted = drive.insert(volume.name(), None, WhenOccupied::Replace);
                 match timeout(STUCK, inserted).await {

@@ -211,7 +211,7 @@ impl World {
             let status = volume.status();
             let disk = self.machine.disk(&status.medium.unwrap_or_default());
             match status.state {
-                State::Absent => status.retained_bytes == 0,
+                State::Absent | State::Conflict => status.retained_bytes == 0,
                 State::Failed => false,
                 State::Present | State::Replaying | State::Copying => disk.is_in_use(),
             }

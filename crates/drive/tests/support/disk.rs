@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hotbay_block::{Allocation, Error, ErrorKind, Extent, Identity, Reply, Request, Status};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -435,6 +436,13 @@ impl Disk {
         self.state.lock().presence(stay)
     }
 
+    pub(super) fn sample(&self, blocks: &[Extent], stay: u64) -> Result<Vec<Option<Bytes>>, Error> {
+        let state = self.state.lock();
+        state.presence(stay)?;
+        let bytes = |block: &Extent| Some(Bytes::copy_from_slice(&state.cached[range(*block)]));
+        Ok(blocks.iter().map(bytes).collect())
+    }
+
     /// How often the next I/O is to yield, before and after it happens; `None` for one that is done at once.
     pub(super) fn next_pace(&self) -> Option<(u64, u64)> {
         let mut state = self.state.lock();
@@ -491,7 +499,7 @@ impl Disk {
             Request::Read { extent, .. } => {
                 self.read_bytes.fetch_add(extent.length(), SeqCst);
                 let bytes = state.cached[range(*extent)].to_vec();
-                Ok(Reply::Data(bytes::Bytes::from(bytes).into()))
+                Ok(Reply::Data(Bytes::from(bytes).into()))
             }
             Request::Flush => {
                 state.finish_flushes_to(flush);

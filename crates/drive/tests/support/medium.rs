@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hotbay_block::{
     BoxFuture, Device, DeviceInfo, Error, ErrorKind, Execution, Extent, Identity, Medium, Request,
     Result, Status,
@@ -106,6 +107,11 @@ impl Medium for TestMedium {
             self.0.disk.presence(self.0.stay)?;
             Ok(self.0.disk.identity())
         })
+    }
+
+    /// Scripts and holds are for requests alone.
+    fn sample(&self, blocks: Vec<Extent>) -> BoxFuture<'_, Result<Vec<Option<Bytes>>>> {
+        Box::pin(std::future::ready(self.0.disk.sample(&blocks, self.0.stay)))
     }
 
     fn grow(&self, size_bytes: u64) -> BoxFuture<'_, Result<()>> {

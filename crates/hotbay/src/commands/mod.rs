@@ -18,6 +18,7 @@ mod progress;
 pub(crate) mod pull;
 pub(crate) mod reference;
 pub(crate) mod reload;
+pub(crate) mod resolve;
 pub(crate) mod scrub;
 pub(crate) mod status;
 pub(crate) mod swap;

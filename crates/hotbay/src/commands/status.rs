@@ -106,7 +106,7 @@ fn row(volume: &VolumeStatus) -> [Cell; 9] {
         State::Present => Colour::Good,
         State::Absent => Colour::Attention,
         State::Replaying | State::Copying => Colour::Busy,
-        State::Failed => Colour::Bad,
+        State::Conflict | State::Failed => Colour::Bad,
     };
     let journal = &volume.journal;
     // One that could not be opened has no limit, and what it holds is not known.
@@ -136,6 +136,12 @@ fn short(medium: &str) -> &str {
 fn notes(volume: &VolumeStatus, colours: Colours) -> Vec<String> {
     let name = &volume.name;
     let mut notes = Vec::new();
+    if let Some(why) = &volume.conflict {
+        let conflict = colours.paint(Colour::Bad, &format!("volume {name} is in conflict"));
+        notes.push(format!(
+            "{conflict}: {why}; 'hotbay resolve {name} replay|discard', or 'hotbay eject {name}'\n"
+        ));
+    }
     if volume.waiting_for_medium {
         let count = match volume.waiting_requests {
             1 => String::from("1 request waits"),

@@ -19,6 +19,7 @@ fn volume(name: &str, state: State) -> VolumeStatus {
         retained_bytes: 0,
         oldest_retained_ms: None,
         last_loss: None,
+        conflict: None,
         hung: None,
         faults: Vec::new(),
         copy: None,

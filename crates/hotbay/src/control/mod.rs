@@ -13,7 +13,8 @@ pub(crate) use client::ControlClient;
 pub(crate) use request::{
     Armed, ArmedFault, ControlReply, ControlRequest, CopyStatus, Event, ExportStatus, Follow,
     HeldJournal, JournalStatus, Occupied, OpenSessions, OperationStatus, Progress, ReloadEffect,
-    ReloadedDifference, State, Status, SwapContent, VolumeStatus, WhenDifferent, Work, WorkDone,
+    ReloadedDifference, ResolveBy, State, Status, SwapContent, VolumeStatus, WhenDifferent, Work,
+    WorkDone,
 };
 pub(crate) use server::{ControlHandler, ControlServer, EventSource, ProgressSink};
 

@@ -51,6 +51,14 @@ pub(crate) enum ControlRequest {
         #[serde(default)]
         content: SwapContent,
     },
+    /// Decide what counts where the medium was changed while it was away. Done when the journal was replayed to it, or
+    /// given up.
+    Resolve {
+        /// Of which volume.
+        volume: String,
+        /// What counts.
+        by: ResolveBy,
+    },
     /// Arm faults, or end all of them. Done at once; `status` shows what is armed.
     Fault {
         /// Of which volume.
@@ -115,6 +123,16 @@ pub(crate) enum ControlRequest {
         #[serde(default)]
         follow: Follow,
     },
+}
+
+/// What counts where a medium was changed while it was away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ResolveBy {
+    /// The journal, which is laid over the medium as it is.
+    Replay,
+    /// The medium as it is: the journal is given up, and sessions are closed.
+    Discard,
 }
 
 /// What `fault` does with the faults that are armed.
@@ -200,7 +218,7 @@ pub(crate) enum Follow {
 pub(crate) enum ControlReply {
     /// The answer to `status`.
     Status(Status),
-    /// `insert`, `eject`, `pull`, `swap`, `fault`, `volume_add` or `wait` is done.
+    /// `insert`, `eject`, `pull`, `swap`, `resolve`, `fault`, `volume_add` or `wait` is done.
     Done {
         /// The volume.
         volume: String,
@@ -285,6 +303,8 @@ pub(crate) enum State {
     Replaying,
     /// The content is being copied to another medium.
     Copying,
+    /// The medium in the bay was changed while it was away; as absent, until `resolve`.
+    Conflict,
     /// The journal itself is broken; every request fails.
     Failed,
 }
@@ -296,6 +316,7 @@ impl fmt::Display for State {
             Self::Absent => "absent",
             Self::Replaying => "replaying",
             Self::Copying => "copying",
+            Self::Conflict => "conflict",
             Self::Failed => "failed",
         })
     }
@@ -422,6 +443,8 @@ pub(crate) struct VolumeStatus {
     pub(crate) oldest_retained_ms: Option<u64>,
     /// Why the medium was lost last, or why the volume has failed; `null` where neither happened.
     pub(crate) last_loss: Option<String>,
+    /// What shows that the medium in the bay was changed while it was away; `null` where the volume is not in conflict.
+    pub(crate) conflict: Option<String>,
     /// What of an earlier stay of a medium has not been answered yet: nothing is put in that it may still reach.
     pub(crate) hung: Option<String>,
     /// The faults that are armed, by `fault`.

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use super::lines::{REQUEST_BYTES_MAX, to_line};
 use super::request::{
     Armed, ControlReply, ControlRequest, Event, Follow, HeldJournal, Occupied, OpenSessions,
-    Progress, State, Status, SwapContent, WhenDifferent,
+    Progress, ResolveBy, State, Status, SwapContent, WhenDifferent,
 };
 use super::socket::{self, SocketFile};
 use crate::failure::Failure;
@@ -64,6 +64,14 @@ pub(crate) trait ControlHandler: Send + Sync + 'static {
         volume: String,
         medium: String,
         content: SwapContent,
+        progress: ProgressSink,
+    ) -> BoxFuture<'_, Result<State, Failure>>;
+
+    /// Decides what counts where the medium was changed; ready when the volume has got it.
+    fn resolve(
+        &self,
+        volume: String,
+        by: ResolveBy,
         progress: ProgressSink,
     ) -> BoxFuture<'_, Result<State, Failure>>;
 
@@ -297,19 +305,19 @@ impl Connection {
                 let work = async { done(volume, work.await) };
                 return self.finish_with_progress(work, progress).await;
             }
+            ControlRequest::Resolve { volume, by } => {
+                let (sink, progress) = progress();
+                let work = handler.resolve(volume.clone(), by, sink);
+                let work = async { done(volume, work.await) };
+                return self.finish_with_progress(work, progress).await;
+            }
             ControlRequest::Scrub { volume, differences } => {
                 let (sink, progress) = progress();
                 let work = handler.scrub(volume, differences, sink);
                 return self.finish_with_progress(async { whole(work.await) }, progress).await;
             }
-            ControlRequest::Eject { volume } => {
-                let ended = handler.eject(volume.clone()).await;
-                done(volume, ended)
-            }
-            ControlRequest::Pull { volume } => {
-                let ended = handler.pull(volume.clone()).await;
-                done(volume, ended)
-            }
+            ControlRequest::Eject { volume } => done(volume.clone(), handler.eject(volume).await),
+            ControlRequest::Pull { volume } => done(volume.clone(), handler.pull(volume).await),
             ControlRequest::Fault { volume, arm, armed } => {
                 let ended = handler.fault(volume.clone(), armed, arm).await;
                 done(volume, ended)

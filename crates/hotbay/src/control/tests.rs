@@ -115,6 +115,17 @@ impl ControlHandler for Puppet {
         })
     }
 
+    fn resolve(
+        &self,
+        volume: String,
+        by: ResolveBy,
+        _progress: ProgressSink,
+    ) -> BoxFuture<'_, Result<State, Failure>> {
+        Box::pin(
+            async move { self.change(&format!("resolve {by:?}"), volume, State::Present).await },
+        )
+    }
+
     fn fault(
         &self,
         volume: String,
@@ -291,8 +302,12 @@ fn a_connection_takes_one_request_after_the_other() {
         content: SwapContent::AsIs,
     };
     assert_eq!(ask(&mut client, &swap).unwrap(), done("usb", State::Present));
+    let resolve = ControlRequest::Resolve { volume: "usb".into(), by: ResolveBy::Discard };
+    assert_eq!(ask(&mut client, &resolve).unwrap(), done("usb", State::Present));
     let words: Vec<_> = std::iter::from_fn(|| fixture.seen.try_recv().ok()).collect();
-    assert_eq!(words, ["eject usb", "done usb", "pull usb", "swap mem:1MiB AsIs usb"]);
+    let expected =
+        ["eject usb", "done usb", "pull usb", "swap mem:1MiB AsIs usb", "resolve Discard usb"];
+    assert_eq!(words, expected);
 }
 
 #[test]

@@ -110,6 +110,15 @@ impl Medium for FaultyMedium {
         })
     }
 
+    /// Faults do not strike it, so that a test counts its own requests alone; a medium that one took away has nothing to
+    /// tell.
+    fn sample(&self, blocks: Vec<Extent>) -> BoxFuture<'_, Result<Vec<Option<Bytes>>>> {
+        if self.0.awake.load(Relaxed) && self.0.is_gone() {
+            return Box::pin(std::future::ready(Err(gone())));
+        }
+        self.0.medium.sample(blocks)
+    }
+
     /// Faults do not strike it.
     fn grow(&self, size_bytes: u64) -> BoxFuture<'_, Result<()>> {
         if self.0.awake.load(Relaxed) && self.0.is_gone() {

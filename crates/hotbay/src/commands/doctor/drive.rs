@@ -129,6 +129,13 @@ fn volume(volume: &VolumeStatus) -> Finding {
             let advice = "docs/states.md, \"When a volume has failed\"; keep its journal as it is";
             Finding::problem(CHECK, format!("{found}: {why}"), advice)
         }
+        State::Conflict => Finding::problem(
+            CHECK,
+            format!("{found}: {}", volume.conflict.as_deref().unwrap_or("its medium was changed")),
+            format!(
+                "'hotbay resolve {name} replay|discard' decides what counts, 'hotbay eject {name}' gives the medium back"
+            ),
+        ),
         State::Absent if volume.waiting_for_medium => Finding::problem(
             CHECK,
             format!("{found}, and requests wait for its medium"),

@@ -249,6 +249,7 @@ pub(super) mod tests {
             retained_bytes: 0,
             oldest_retained_ms: None,
             last_loss: None,
+            conflict: None,
             hung: None,
             faults: Vec::new(),
             copy: None,

@@ -131,6 +131,9 @@ fn row<'a>(volume: &'a VolumeStatus, model: &Model) -> Row<'a> {
 /// What is to be done about a volume, or what it is doing.
 fn remark(volume: &VolumeStatus, seconds_left: Option<u64>) -> Span<'static> {
     let attention = Style::new().fg(Color::Yellow).add_modifier(Modifier::BOLD);
+    if let Some(why) = &volume.conflict {
+        return Span::styled(format!("resolve: {why}"), colour(State::Conflict));
+    }
     if volume.waiting_for_medium {
         return Span::styled("please insert", attention);
     }
@@ -208,7 +211,7 @@ fn event_line(event: &Event) -> Line<'_> {
 
 fn event_colour(kind: &str) -> Style {
     match kind {
-        "failed" => colour(State::Failed),
+        "failed" | "conflict" => colour(State::Failed),
         "lost" | "please-insert" | "warning" | "journal-full" | "journal-watermark" => {
             Style::new().fg(Color::Yellow)
         }
@@ -238,7 +241,7 @@ fn colour(state: State) -> Style {
     Style::new().fg(match state {
         State::Present => Color::Green,
         State::Absent => Color::Yellow,
-        State::Failed => Color::Red,
+        State::Conflict | State::Failed => Color::Red,
         state if has_medium(state) => Color::Cyan,
         _ => Color::Reset,
     })

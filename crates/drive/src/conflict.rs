@@ -1,0 +1,197 @@
+//! A volume in conflict: the medium in its bay was changed while it was away, or is an older copy of itself.
+//!
+//! The journal does not belong to what such a medium holds, and clients trust what they have read of another content. So
+//! nothing is written to it and nothing read from it: the volume goes on as if it were away, until somebody has decided
+//! what counts. The bay is occupied, but the medium is not kept open, so that it can be looked at meanwhile; it is opened
+//! and looked at again when it is decided.
+
+use std::sync::Arc;
+
+use hotbay_block::{Medium, with_sources};
+use tokio::time::Instant;
+
+use crate::bay::BayPlace;
+use crate::event::EventKind;
+use crate::failure::Refusal;
+use crate::insertion::Found;
+use crate::journal_log::JournalLog;
+use crate::observed::Observed;
+use crate::route::{Path, Route};
+use crate::state::{State, Trigger};
+use crate::volume::{MayReturn, Stay, Volume};
+use crate::witness::Witness;
+
+/// What is to count where a medium was changed while it was away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// The journal: it is laid over the medium as it is. Sessions go on.
+    Replay,
+    /// The medium as it is: the journal is given up, and sessions are closed.
+    Discard,
+}
+
+/// The medium that is in the bay in conflict.
+#[derive(Debug)]
+pub(crate) struct Dispute {
+    pub(crate) medium: String,
+    pub(crate) place: BayPlace,
+    /// What shows that it was changed.
+    pub(crate) why: String,
+}
+
+/// What to do with the medium of a volume in conflict that has another size now.
+const OTHER_SIZE: &str = "'hotbay eject' gives it back";
+
+impl Volume {
+    /// Leaves a medium in its bay that was changed; gives what whoever put it in is told. Called with `stay` held.
+    pub(crate) async fn dispute(&self, medium: &str, place: BayPlace, why: &str) -> Refusal {
+        let volume = self.name();
+        let text = format!("{medium} was changed while it was away, or is an older copy: {why}");
+        // So that a restart does not take it for the volume's own.
+        self.update_record_or_warn(|record| {
+            record.in_bay = true;
+            record.conflict = Some(medium.to_owned());
+        })
+        .await;
+        let dispute = Dispute { medium: medium.to_owned(), place, why: text.clone() };
+        *self.dispute.lock() = Some(dispute);
+        self.set_route(State::Conflict, self.journal_path(None));
+        self.event(EventKind::Conflict, format!("{text}; nothing was written to it"));
+        Refusal::new(format!("volume {volume} is in conflict: {text}")).hint(format!(
+            "nothing was written to it; 'hotbay resolve {volume} replay|discard' decides what counts, \
+             'hotbay resolve {volume} save FILE' keeps what the journal holds, 'hotbay eject {volume}' gives it back"
+        ))
+    }
+
+    /// Takes the medium in conflict out of the bay. Called with `stay` held.
+    pub(crate) async fn give_back(&self, kind: EventKind) {
+        let Some(dispute) = self.dispute.lock().take() else { return };
+        let Dispute { medium, place, .. } = dispute;
+        let (may_return, text) = match kind {
+            EventKind::Lost => (MayReturn::NotBefore(Instant::now()), "is gone"),
+            _ => (MayReturn::OnceSeenAway, "may be taken away"),
+        };
+        self.notes.lock().may_return = may_return;
+        drop(place);
+        self.set_route(State::Absent, self.journal_path(None));
+        self.update_record_or_warn(|record| {
+            record.in_bay = false;
+            record.conflict = None;
+        })
+        .await;
+        self.event(kind, format!("{medium} {text}, as it was"));
+    }
+
+    /// Notices that the medium in conflict is gone.
+    pub(crate) async fn look_for_disputed(&self) {
+        let Some(medium) = self.disputed_medium() else { return };
+        if self.is_there(medium.clone()).await {
+            return;
+        }
+        let _stay = self.stay.lock().await;
+        let is_the_same = self.disputed_medium().is_some_and(|now| now == medium);
+        if is_the_same && matches!(self.next_state(Trigger::Loss), Ok(Some(_))) {
+            self.give_back(EventKind::Lost).await;
+        }
+    }
+
+    fn disputed_medium(&self) -> Option<String> {
+        self.dispute.lock().as_ref().map(|dispute| dispute.medium.clone())
+    }
+
+    /// Decides what counts. With [`Resolution::Replay`] it returns when the replay has begun.
+    ///
+    /// # Errors
+    /// Where the volume is not in conflict, or the medium cannot be used: then it still is. Where the journal cannot be given
+    /// up the volume fails.
+    pub(crate) async fn resolve(self: &Arc<Self>, resolution: Resolution) -> Result<(), Refusal> {
+        let mut stay = self.stay.lock().await;
+        self.next_state(match resolution {
+            Resolution::Replay => Trigger::Replay,
+            Resolution::Discard => Trigger::Discard,
+        })?;
+        let Some(medium) = self.disputed_medium() else {
+            return Err(Refusal::new("no medium is in"));
+        };
+        let opened = self.open_medium(&mut stay, &medium).await?;
+        self.must_have_the_size(&opened, OTHER_SIZE)?;
+        let found = self.look_at(&mut stay, &opened).await?;
+        match resolution {
+            Resolution::Replay => {
+                let content = self.route.load().content;
+                let text = format!("the journal of volume {} goes to {medium}", self.name());
+                self.put_in(&mut stay, opened, found, content, || self.settled(text)).await
+            }
+            Resolution::Discard => self.discard(&mut stay, opened, found).await,
+        }
+    }
+
+    /// The bay of the medium that was in conflict.
+    fn settled(&self, text: String) -> BayPlace {
+        let dispute = self.dispute.lock().take();
+        self.event(EventKind::Resolved, text);
+        dispute.expect("whoever holds `stay` has seen it").place
+    }
+
+    /// Goes on with what the medium holds. From the moment that the record says so the journal is none of this content: a
+    /// crash before that finds the conflict, one after it gives up the rest of the journal at the next start.
+    async fn discard(
+        self: &Arc<Self>,
+        stay: &mut Stay,
+        opened: Arc<dyn Medium>,
+        found: Found,
+    ) -> Result<(), Refusal> {
+        self.come_to_rest(stay, None).await?;
+        let content = self.route.load().content + 1;
+        let Found { identity, .. } = found;
+        let size_bytes = identity.size_bytes;
+        let decided = self.update_record(|record| {
+            record.medium = Some(opened.name().to_owned());
+            record.in_bay = true;
+            record.content = content;
+            record.identity = Some(identity);
+            record.identity_unsettled = false;
+            record.witness = Witness::default();
+            record.conflict = None;
+            record.discards_journal = true;
+            record.grows_to = None;
+        });
+        if let Err(refusal) = decided.await {
+            self.go_on_as_before();
+            return Err(refusal);
+        }
+        if let Err(why) = give_up(&self.log()).await {
+            self.fail_now(stay, &why);
+            return Err(Refusal::new(why));
+        }
+        self.update_record_or_warn(|record| record.discards_journal = false).await;
+        let name = opened.name().to_owned();
+        let place = self.settled(format!("the journal was given up; {name} counts as it is"));
+        let observed = Observed::new(size_bytes, &Witness::default());
+        let attachment = self.attach(stay, opened, place, observed);
+        let path = Path::Medium(Arc::clone(&attachment));
+        self.replace_route(Route { state: State::Present, content, size_bytes, path });
+        self.contents.send_replace(content);
+        self.observe_soon(&attachment);
+        self.event(EventKind::Exchanged, format!("{name} is in as it is; sessions were closed"));
+        Ok(())
+    }
+
+    /// Ends what a decision had begun before the daemon ended. Before anybody is let in.
+    pub(crate) async fn go_on_discarding(&self) {
+        let mut stay = self.stay.lock().await;
+        match give_up(&self.log()).await {
+            Ok(()) => self.update_record_or_warn(|record| record.discards_journal = false).await,
+            Err(why) => self.fail_now(&mut stay, &why),
+        }
+    }
+}
+
+/// Lets the journal go of all that it holds, durably.
+async fn give_up(log: &JournalLog) -> Result<(), String> {
+    // More than once only where space was gained meanwhile: that gives what it moves a newer sequence.
+    while !log.is_empty() {
+        log.mark_replayed(log.head()).await.map_err(|error| with_sources(&error))?;
+    }
+    Ok(())
+}
