@@ -35,7 +35,7 @@ pub(crate) fn check(data: &[u8]) {
                 }
                 return;
             }
-            Ok(Step::Listed(_)) | Err(_) => return,
+            Ok(Step::StartTls | Step::Listed(_)) | Err(_) => return,
         }
     }
 }

@@ -12,8 +12,10 @@ says() { refused hotbay swap a "$2"; grep -q -- "$1" complaint || fail "not '$1'
 says "no server answers at $dir/nobody.sock" "$(remote nobody)"
 says "no server answers at 127.0.0.1 port 1:" "nbd://127.0.0.1:1/"
 says "the host no-such-host.invalid is not found" "nbd://no-such-host.invalid/"
-exits 2 hotbay swap a "nbds://127.0.0.1/a"
-grep -q "TLS is not supported" complaint
+exits 2 hotbay swap a "nbds://127.0.0.1/a?tls-psk-file=/k"
+grep -q "tls-psk-file is not known" complaint
+exits 2 hotbay swap a "nbd://127.0.0.1/a?connections=99"
+grep -q "connections is a number from 1 to 16" complaint
 exits 2 hotbay swap a "nbd+unix:///a"
 grep -q "socket=PATH is missing" complaint
 serve_file b.img --readonly

@@ -75,7 +75,9 @@ impl NbdStream {
             self.write_all(&output.split())?;
             match step {
                 Step::Opened(opened) if input.is_empty() => return Ok(opened),
-                Step::Opened(_) | Step::Listed(_) => return Err(NotOpened::OutOfStep),
+                Step::Opened(_) | Step::Listed(_) | Step::StartTls => {
+                    return Err(NotOpened::OutOfStep);
+                }
                 Step::Receive => {}
             }
             match self.read(&mut received)? {

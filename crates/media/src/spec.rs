@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use hotbay_nbd::uri::{NbdUri, ServerPlace, UriError};
+use hotbay_nbd::uri::{NbdUri, ServerPlace, UriError, UriTls};
 
 use crate::disk_name::DiskName;
 use crate::size::{ByteSize, SizeError};
@@ -90,10 +90,16 @@ impl MediumSpec {
                 let path = std::path::absolute(&joined).unwrap_or(joined);
                 Self::File { path, create }
             }
-            Self::Remote(NbdUri { server: ServerPlace::Unix(path), export }) => {
-                Self::Remote(NbdUri { server: ServerPlace::Unix(base.join(path)), export })
+            Self::Remote(mut uri) => {
+                if let ServerPlace::Unix(path) = &mut uri.server {
+                    *path = base.join(&*path);
+                }
+                if let Some(UriTls { certificates: Some(directory), .. }) = &mut uri.tls {
+                    *directory = base.join(&*directory);
+                }
+                Self::Remote(uri)
             }
-            other @ (Self::Disk(_) | Self::Memory { .. } | Self::Remote(_)) => other,
+            other @ (Self::Disk(_) | Self::Memory { .. }) => other,
         }
     }
 }
@@ -248,7 +254,7 @@ mod tests {
             ("wwn:", "names no disk"),
             ("serial: -part1", "names no disk"),
             ("nbd:///disk", "the host is missing"),
-            ("nbds://host/disk", "TLS is not supported"),
+            ("nbds://host/disk?tls-psk-file=/k", "tls-psk-file is not known"),
             ("nbd+unix:///disk", "socket=PATH is missing"),
             ("s3://bucket/prefix", "s3: media are not supported yet by this version"),
             ("http://host/a.img", "no kind of medium"),
@@ -269,6 +275,8 @@ mod tests {
         assert_eq!(absolute("mem:1KiB"), "mem:1KiB");
         assert_eq!(absolute("nbd+unix:///a?socket=s"), "nbd+unix:///a?socket=/srv/media/s");
         assert_eq!(absolute("nbd://h/a"), "nbd://h/a");
+        let certificates = "nbds://h/a?tls-certificates=";
+        assert_eq!(absolute(&format!("{certificates}c")), format!("{certificates}/srv/media/c"));
     }
 
     proptest! {

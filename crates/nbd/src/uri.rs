@@ -1,7 +1,7 @@
-//! Where an export is, as a URI: `nbd://HOST[:PORT]/EXPORT`, `nbd+unix:///EXPORT?socket=PATH`.
+//! Where an export is, as a URI: `nbd://HOST[:PORT]/EXPORT`, `nbd+unix:///EXPORT?socket=PATH`, and with `nbds` the same in TLS.
 //!
-//! Written after `doc/uri.md` of the NetworkBlockDevice project, whose sections are named below. TLS is not spoken,
-//! so a URI that asks for it is refused, never served in clear.
+//! Written after `doc/uri.md` of the NetworkBlockDevice project, whose sections are named below. Of TLS,
+//! certificates are there and pre-shared keys are not: a URI that asks for those is refused. One parameter is our own, `connections`.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -45,7 +45,25 @@ pub struct NbdUri {
     pub server: ServerPlace,
     /// The export's name; empty for the server's default.
     pub export: String,
+    /// How TLS is to be spoken, where it is: then nothing else is.
+    pub tls: Option<UriTls>,
+    /// How many connections are wanted, where the server can have several; 1 to [`CONNECTIONS_MAX`].
+    pub connections: u8,
 }
+
+/// How TLS is to be spoken ("TLS parameters").
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UriTls {
+    /// The directory with `ca-cert.pem`, and with `client-cert.pem` and `client-key.pem` where the client has a certificate.
+    pub certificates: Option<PathBuf>,
+    /// The name that the server's certificate is to have; else the host, or `localhost` for a Unix socket.
+    pub hostname: Option<String>,
+    /// The server's certificate is looked at: without this, TLS keeps out those who listen, not those who pretend.
+    pub verify_peer: bool,
+}
+
+/// The most connections that a URI may ask for.
+pub const CONNECTIONS_MAX: u8 = 16;
 
 /// How a server is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -64,7 +82,7 @@ pub enum ServerPlace {
 /// Why a text is no URI of an export. The message ends with what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{text}` is no NBD URI: {why}; write nbd://HOST[:PORT]/EXPORT or nbd+unix:///EXPORT?socket=PATH"
+    "`{text}` is no NBD URI: {why}; write nbd://HOST[:PORT]/EXPORT or nbd+unix:///EXPORT?socket=PATH, or nbds for TLS"
 )]
 pub struct UriError {
     text: String,
@@ -73,10 +91,16 @@ pub struct UriError {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 enum Why {
-    #[error("it begins neither with nbd:// nor with nbd+unix://")]
+    #[error("it begins neither with nbd:// or nbds:// nor with nbd+unix:// or nbds+unix://")]
     Scheme,
-    #[error("TLS is not supported")]
-    Tls,
+    #[error("the parameter {0} is for nbds:// and nbds+unix:// alone")]
+    NotTls(String),
+    #[error("tls-verify-peer is true or false")]
+    VerifyPeer,
+    #[error("tls-certificates is the path of a directory")]
+    Certificates,
+    #[error("connections is a number from 1 to 16")]
+    Connections,
     #[error("the host is missing")]
     NoHost,
     #[error("a Unix socket has no host, so there are three slashes")]
@@ -113,41 +137,78 @@ fn parse(text: &str) -> Result<NbdUri, Why> {
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, path) = place.split_once('/').unwrap_or((place, ""));
     let export = percent_decode_str(path).decode_utf8().map_err(|_| Why::NotUnicode)?.into_owned();
-    let socket = socket_parameter(query)?;
-    let server = match (scheme.to_ascii_lowercase().as_str(), socket) {
-        ("nbd", None) => tcp(authority)?,
-        ("nbd", Some(_)) => return Err(Why::Parameter(String::from("socket"))),
-        ("nbd+unix", Some(path)) if authority.is_empty() => ServerPlace::Unix(path),
-        ("nbd+unix", None) => return Err(Why::NoSocket),
-        ("nbd+unix", Some(_)) => return Err(Why::Host),
-        ("nbds" | "nbds+unix", _) => return Err(Why::Tls),
+    let scheme = scheme.to_ascii_lowercase();
+    let is_tls = scheme.starts_with("nbds");
+    let Parameters { socket, tls, connections } = Parameters::of(query, is_tls)?;
+    let server = match (scheme.as_str(), socket) {
+        ("nbd" | "nbds", None) => tcp(authority)?,
+        ("nbd" | "nbds", Some(_)) => return Err(Why::Parameter(String::from("socket"))),
+        ("nbd+unix" | "nbds+unix", Some(path)) if authority.is_empty() => ServerPlace::Unix(path),
+        ("nbd+unix" | "nbds+unix", None) => return Err(Why::NoSocket),
+        ("nbd+unix" | "nbds+unix", Some(_)) => return Err(Why::Host),
         _ => return Err(Why::Scheme),
     };
-    Ok(NbdUri { server, export })
+    Ok(NbdUri { server, export, tls: is_tls.then_some(tls), connections })
 }
 
-/// The one parameter that is understood; those that begin with `x-` are others' experiments.
-fn socket_parameter(query: &str) -> Result<Option<PathBuf>, Why> {
-    let mut socket = None;
-    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-        let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        match key {
-            "socket" => socket = Some(socket_path(value)?),
-            key if key.starts_with("tls-") => return Err(Why::Tls),
-            key if key.starts_with("x-") => {}
-            key => return Err(Why::Parameter(key.to_owned())),
+/// What stands behind the question mark.
+struct Parameters {
+    socket: Option<PathBuf>,
+    tls: UriTls,
+    connections: u8,
+}
+
+impl Parameters {
+    /// Those that begin with `x-` are others' experiments.
+    fn of(query: &str, is_tls: bool) -> Result<Self, Why> {
+        let tls = UriTls { certificates: None, hostname: None, verify_peer: true };
+        let mut all = Self { socket: None, tls, connections: 1 };
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            match key {
+                "socket" => all.socket = Some(path(value, Why::NoSocket)?),
+                "connections" => all.connections = connections(value)?,
+                key if key.starts_with("x-") => {}
+                key if key.starts_with("tls-") && !is_tls => {
+                    return Err(Why::NotTls(key.to_owned()));
+                }
+                "tls-certificates" => {
+                    all.tls.certificates = Some(path(value, Why::Certificates)?);
+                }
+                "tls-hostname" => all.tls.hostname = Some(text(value)?),
+                "tls-verify-peer" => all.tls.verify_peer = truth(value)?,
+                key => return Err(Why::Parameter(key.to_owned())),
+            }
         }
+        Ok(all)
     }
-    Ok(socket)
 }
 
-fn socket_path(value: &str) -> Result<PathBuf, Why> {
+fn path(value: &str, missing: Why) -> Result<PathBuf, Why> {
     let bytes: Vec<u8> = percent_decode_str(value).collect();
     match bytes.as_slice() {
-        [] => Err(Why::NoSocket),
+        [] => Err(missing),
         path if path.contains(&0) => Err(Why::Nul),
         _ => Ok(OsString::from_vec(bytes).into()),
     }
+}
+
+fn text(value: &str) -> Result<String, Why> {
+    let text = percent_decode_str(value).decode_utf8().map_err(|_| Why::NotUnicode)?;
+    if text.is_empty() { Err(Why::NoHost) } else { Ok(text.into_owned()) }
+}
+
+fn truth(value: &str) -> Result<bool, Why> {
+    match value {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(Why::VerifyPeer),
+    }
+}
+
+fn connections(value: &str) -> Result<u8, Why> {
+    let number = value.parse().ok().filter(|number| (1..=CONNECTIONS_MAX).contains(number));
+    number.ok_or(Why::Connections)
 }
 
 fn tcp(authority: &str) -> Result<ServerPlace, Why> {
@@ -174,20 +235,51 @@ fn tcp(authority: &str) -> Result<ServerPlace, Why> {
 impl fmt::Display for NbdUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let export = percent_encode(self.export.as_bytes(), WRITTEN_AS_CODE);
+        let scheme = if self.tls.is_some() { "nbds" } else { "nbd" };
+        let mut separator = '?';
         match &self.server {
             ServerPlace::Unix(path) => {
                 let path = percent_encode(path.as_os_str().as_encoded_bytes(), WRITTEN_AS_CODE);
-                write!(f, "nbd+unix:///{export}?socket={path}")
+                write!(f, "{scheme}+unix:///{export}?socket={path}")?;
+                separator = '&';
             }
             ServerPlace::Tcp { host, port } => {
                 let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
                 let host = percent_encode(host.as_bytes(), WRITTEN_AS_CODE_IN_HOST);
                 match port {
-                    &DEFAULT_PORT => write!(f, "nbd://{open}{host}{close}/{export}"),
-                    port => write!(f, "nbd://{open}{host}{close}:{port}/{export}"),
+                    &DEFAULT_PORT => write!(f, "{scheme}://{open}{host}{close}/{export}")?,
+                    port => write!(f, "{scheme}://{open}{host}{close}:{port}/{export}")?,
                 }
             }
         }
+        for (key, value) in self.parameters() {
+            let value = percent_encode(&value, WRITTEN_AS_CODE);
+            write!(f, "{separator}{key}={value}")?;
+            separator = '&';
+        }
+        Ok(())
+    }
+}
+
+impl NbdUri {
+    /// Those of its parameters that are not as they would be without being written, but for `socket`.
+    fn parameters(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let mut written = Vec::new();
+        if let Some(UriTls { certificates, hostname, verify_peer }) = &self.tls {
+            if let Some(path) = certificates {
+                written.push(("tls-certificates", path.as_os_str().as_encoded_bytes().to_vec()));
+            }
+            if let Some(name) = hostname {
+                written.push(("tls-hostname", name.clone().into_bytes()));
+            }
+            if !verify_peer {
+                written.push(("tls-verify-peer", b"false".to_vec()));
+            }
+        }
+        if self.connections != 1 {
+            written.push(("connections", self.connections.to_string().into_bytes()));
+        }
+        written
     }
 }
 
@@ -196,12 +288,38 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn plain(server: ServerPlace, export: &str) -> NbdUri {
+        NbdUri { server, export: export.into(), tls: None, connections: 1 }
+    }
+
     fn tcp(host: &str, port: u16, export: &str) -> NbdUri {
-        NbdUri { server: ServerPlace::Tcp { host: host.into(), port }, export: export.into() }
+        plain(ServerPlace::Tcp { host: host.into(), port }, export)
     }
 
     fn unix(path: &str, export: &str) -> NbdUri {
-        NbdUri { server: ServerPlace::Unix(path.into()), export: export.into() }
+        plain(ServerPlace::Unix(path.into()), export)
+    }
+
+    const TLS: UriTls = UriTls { certificates: None, hostname: None, verify_peer: true };
+
+    #[test]
+    fn what_is_asked_for_beyond_the_place() {
+        let certificates = Some("/etc/pki/a b".into());
+        let hostname = Some("disk.example".to_owned());
+        let all = UriTls { certificates, hostname, verify_peer: false };
+        for (text, uri) in [
+            ("nbds://h/a", NbdUri { tls: Some(TLS), ..tcp("h", 10809, "a") }),
+            ("nbds+unix:///?socket=/s", NbdUri { tls: Some(TLS), ..unix("/s", "") }),
+            ("nbds://h/?tls-verify-peer=1", NbdUri { tls: Some(TLS), ..tcp("h", 10809, "") }),
+            (
+                "nbds://h/?connections=4&tls-verify-peer=false&tls-hostname=disk.example&tls-certificates=/etc/pki/a%20b",
+                NbdUri { tls: Some(all), connections: 4, ..tcp("h", 10809, "") },
+            ),
+            ("nbd+unix:///?connections=16&socket=/s", NbdUri { connections: 16, ..unix("/s", "") }),
+        ] {
+            assert_eq!(text.parse().as_ref(), Ok(&uri), "{text}");
+            assert_eq!(uri.to_string().parse(), Ok(uri), "{text}");
+        }
     }
 
     #[test]
@@ -230,9 +348,16 @@ mod tests {
             ("", "begins neither"),
             ("/run/nbd.sock", "begins neither"),
             ("http://h/a", "begins neither"),
-            ("nbds://h/a", "TLS is not supported"),
-            ("nbds+unix:///a?socket=/s", "TLS is not supported"),
-            ("nbd://h/a?tls-type=psk", "TLS is not supported"),
+            ("nbds:///a", "the host is missing"),
+            ("nbds+unix:///a", "socket=PATH is missing"),
+            ("nbdsx://h/a", "begins neither"),
+            ("nbd://h/a?tls-certificates=/c", "tls-certificates is for nbds://"),
+            ("nbds://h/a?tls-psk-file=/k", "tls-psk-file is not known"),
+            ("nbds://h/a?tls-certificates=", "the path of a directory"),
+            ("nbds://h/a?tls-hostname=", "the host is missing"),
+            ("nbds://h/a?tls-verify-peer=perhaps", "true or false"),
+            ("nbd://h/a?connections=0", "from 1 to 16"),
+            ("nbd://h/a?connections=17", "from 1 to 16"),
             ("nbd:///a", "the host is missing"),
             ("nbd://:1/a", "the host is missing"),
             ("nbd://::1/a", "brackets"),
@@ -251,7 +376,7 @@ mod tests {
         ] {
             let error = text.parse::<NbdUri>().expect_err(text).to_string();
             assert!(error.contains(says), "{text}: {error}");
-            assert!(error.ends_with("socket=PATH"), "{error}");
+            assert!(error.ends_with("or nbds for TLS"), "{error}");
         }
     }
 
@@ -259,13 +384,13 @@ mod tests {
         #[test]
         fn a_uri_is_read_as_it_is_written(export in ".*", path in "[^\0]+", port in 1_u16.., host in "[a-z0-9.-]+|[0-9a-f:]*:[0-9a-f:]*") {
             for server in [ServerPlace::Unix(path.clone().into()), ServerPlace::Tcp { host, port }] {
-                let uri = NbdUri { server, export: export.clone() };
+                let uri = plain(server, &export);
                 prop_assert_eq!(uri.to_string().parse(), Ok(uri));
             }
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in ".*", scheme in "|nbd://|nbd[+]unix://") {
+        fn no_text_makes_it_panic(text in ".*", scheme in "|nbd://|nbds://|nbds?[+]unix://") {
             let _ = format!("{scheme}{text}").parse::<NbdUri>();
         }
     }

@@ -142,6 +142,36 @@ fn a_dialect_is_asked_for_and_the_one_below_where_it_is_not_known() {
 }
 
 #[test]
+fn in_tls_nothing_is_said_before_it_has_begun() {
+    let mut handshake = Handshake::new(goal_open()).unwrap().in_tls();
+    let (mut input, mut output) = (BytesMut::from(GREETING), BytesMut::new());
+    assert_eq!(handshake.advance(&mut input, &mut output), Ok(Step::Receive));
+    assert_eq!(output.split()[..], cat(&[&flags(3), &option(5, b"")]));
+    let with_more = cat(&[&reply(5, ACK, b""), b"x"]);
+    for (answer, ends) in [
+        (reply(5, ACK, b""), Ok(Step::StartTls)),
+        (with_more, Err(ClientError::BytesBehindStartTls { count: 1 })),
+        (
+            reply(5, 0x8000_0002, b"none here"),
+            Err(ClientError::Refused {
+                option: OptionCode::STARTTLS,
+                kind: ReplyKind::POLICY,
+                text: "none here".to_owned(),
+            }),
+        ),
+    ] {
+        let mut handshake = Handshake::new(goal_open()).unwrap().in_tls();
+        let mut input = BytesMut::from(&cat(&[GREETING, &answer])[..]);
+        assert_eq!(handshake.advance(&mut input, &mut BytesMut::new()), ends);
+        if ends.is_ok() {
+            let mut output = BytesMut::new();
+            assert_eq!(handshake.advance(&mut input, &mut output), Ok(Step::Receive));
+            assert_eq!(output[..], option(7, &about("usb", &[1, 2, 3])), "without the flags again");
+        }
+    }
+}
+
+#[test]
 fn what_a_server_says_does_no_harm_on_a_terminal() {
     let no = cat(&[GREETING, &reply(7, ERR_UNKNOWN, b"none\x1b[2J\n")]);
     let (_, end, _) = feed_client(goal_open(), [no.as_slice()]);

@@ -239,7 +239,7 @@ pub async fn list(address: &ListenAddress) -> Result<Vec<ExportDescription>, Cli
     };
     match step {
         Step::Listed(exports) => Ok(exports),
-        Step::Receive | Step::Opened(_) => Err(ClientError::Ended),
+        Step::Receive | Step::StartTls | Step::Opened(_) => Err(ClientError::Ended),
     }
 }
 
@@ -259,7 +259,7 @@ async fn negotiate<S: AsyncRead + AsyncWrite + Unpin>(
                 return Err(ClientError::Ended);
             }
             Step::Receive => {}
-            Step::Opened(_) | Step::Listed(_) => return Ok((step, input)),
+            Step::StartTls | Step::Opened(_) | Step::Listed(_) => return Ok((step, input)),
         }
     }
 }

@@ -194,7 +194,7 @@ async fn send_all(
                 outgoing.push(&header, ask.data);
             }
         });
-        if let Err(error) = writer.write_all_buf(&mut outgoing).await {
+        if let Err(error) = send(writer, &mut outgoing).await {
             return error.into();
         }
     }
@@ -202,6 +202,12 @@ async fn send_all(
         life.answered.notified().await;
     }
     Stop::LetGo
+}
+
+async fn send(writer: &mut (impl AsyncWrite + Unpin), outgoing: &mut Outgoing) -> io::Result<()> {
+    writer.write_all_buf(outgoing).await?;
+    // TLS keeps back what it could not send.
+    writer.flush().await
 }
 
 impl Ask {

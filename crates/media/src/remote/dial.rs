@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use hotbay_block::{Error, ErrorKind, Result};
-use hotbay_nbd::Dialect;
 use hotbay_nbd::client::{ClientError, Goal, Handshake, Opened, Step};
-use hotbay_nbd::option::ReplyKind;
+use hotbay_nbd::option::{OptionCode, ReplyKind};
 use hotbay_nbd::uri::{NbdUri, ServerPlace};
+use hotbay_nbd::{Dialect, TransmissionFlags};
 use rustix::fd::AsFd;
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
+
+use super::tls;
 
 /// How long a server may take from the first packet until the export is open.
 pub(super) const OPEN_DEADLINE: Duration = Duration::from_secs(10);
@@ -47,13 +49,14 @@ pub(super) struct Dialled {
     pub(super) received: BytesMut,
 }
 
-/// Connects and opens the export. Dropping the future closes the connection.
+/// Connects as often as is wanted and the server can have, and opens the export on each. Dropping the future closes the
+/// connections.
 ///
 /// # Errors
 /// [`ErrorKind::Gone`] where no server answers in time or it has no such export, [`ErrorKind::Medium`] where it
 /// refuses or does not speak the protocol.
-pub(super) async fn dial(uri: &NbdUri) -> Result<Dialled> {
-    let dialled = timeout(OPEN_DEADLINE, open(uri)).await;
+pub(super) async fn dial(uri: &NbdUri) -> Result<Vec<Dialled>> {
+    let dialled = timeout(OPEN_DEADLINE, open_all(uri)).await;
     dialled.unwrap_or_else(|_| {
         let wait = OPEN_DEADLINE.as_secs();
         Err(Error::new(ErrorKind::Gone, format!("{uri}: the server has not answered in {wait} s")))
@@ -62,26 +65,38 @@ pub(super) async fn dial(uri: &NbdUri) -> Result<Dialled> {
 
 /// Whether a server answers that has the export.
 pub(super) async fn is_there(uri: &NbdUri) -> bool {
-    let looked = async {
-        let mut stream = connect(uri).await.ok()?;
-        negotiate(&mut stream, opening(uri, Dialect::Simple)).await.ok()
-    };
-    matches!(timeout(LOOK_DEADLINE, looked).await, Ok(Some(_)))
+    let looked = negotiate(uri, opening(uri, Dialect::Simple));
+    matches!(timeout(LOOK_DEADLINE, looked).await, Ok(Ok(_)))
 }
 
 fn opening(uri: &NbdUri, dialect: Dialect) -> Goal {
     Goal::Open { export: uri.export.clone(), dialect }
 }
 
+async fn open_all(uri: &NbdUri) -> Result<Vec<Dialled>> {
+    let first = open(uri).await?;
+    let can_more = first.opened.flags.contains(TransmissionFlags::CAN_MULTI_CONN);
+    let wanted = if can_more { uri.connections } else { 1 };
+    let mut all = vec![first];
+    for _ in 1..wanted {
+        let next = open(uri).await?;
+        if next.opened != all[0].opened {
+            let what = format!("{uri}: what the server says of the export differs by connection");
+            return Err(Error::new(ErrorKind::Medium, what));
+        }
+        all.push(next);
+    }
+    Ok(all)
+}
+
 async fn open(uri: &NbdUri) -> Result<Dialled> {
-    let mut stream = connect(uri).await?;
-    let negotiated = negotiate(&mut stream, opening(uri, Dialect::Extended)).await;
-    match negotiated {
-        Ok((Step::Opened(opened), received)) => {
+    match negotiate(uri, opening(uri, Dialect::Extended)).await {
+        Ok((stream, Step::Opened(opened), received)) => {
             let is_near = matches!(uri.server, ServerPlace::Unix(_));
             Ok(Dialled { stream, is_near, opened, received })
         }
         Ok(_) => Err(Error::new(ErrorKind::Medium, format!("{uri}: the server lost step"))),
+        Err(NotOpened::Unreached(error)) => Err(error),
         Err(NotOpened::Io(error)) => {
             Err(Error::new(ErrorKind::Gone, format!("{uri}: the server hung up")).caused_by(error))
         }
@@ -135,27 +150,47 @@ fn watch_over(stream: impl AsFd) -> io::Result<()> {
 
 /// Why a negotiation did not come to its goal.
 enum NotOpened {
+    /// There is no connection, or no TLS on it.
+    Unreached(Error),
     Io(io::Error),
     Refused(ClientError),
 }
 
-/// Negotiates to the goal; gives also what came behind it.
+impl From<io::Error> for NotOpened {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<ClientError> for NotOpened {
+    fn from(error: ClientError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// Connects and negotiates to the goal; gives also what came behind it.
 async fn negotiate(
-    stream: &mut Box<dyn Stream>,
+    uri: &NbdUri,
     goal: Goal,
-) -> std::result::Result<(Step, BytesMut), NotOpened> {
-    let mut handshake = Handshake::new(goal).map_err(NotOpened::Refused)?;
+) -> std::result::Result<(Box<dyn Stream>, Step, BytesMut), NotOpened> {
+    let mut stream = connect(uri).await.map_err(NotOpened::Unreached)?;
+    let handshake = Handshake::new(goal)?;
+    let mut handshake = if uri.tls.is_some() { handshake.in_tls() } else { handshake };
     let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
     loop {
-        let step = handshake.advance(&mut input, &mut output).map_err(NotOpened::Refused)?;
-        stream.write_all_buf(&mut output).await.map_err(NotOpened::Io)?;
-        match step {
-            Step::Receive => {
-                if stream.read_buf(&mut input).await.map_err(NotOpened::Io)? == 0 {
+        let step = handshake.advance(&mut input, &mut output)?;
+        stream.write_all_buf(&mut output).await?;
+        stream.flush().await?;
+        match (step, &uri.tls) {
+            (Step::Receive, _) => {
+                if stream.read_buf(&mut input).await? == 0 {
                     return Err(NotOpened::Io(io::ErrorKind::UnexpectedEof.into()));
                 }
             }
-            Step::Opened(_) | Step::Listed(_) => return Ok((step, input)),
+            (Step::StartTls, Some(tls)) => {
+                stream = tls::begin(stream, uri, tls).await.map_err(NotOpened::Unreached)?;
+            }
+            (step, _) => return Ok((stream, step, input)),
         }
     }
 }
@@ -167,7 +202,10 @@ async fn refused(uri: &NbdUri, error: ClientError) -> Error {
             (ErrorKind::Medium, "what answers there does not speak NBD as it is today".to_owned())
         }
         ClientError::Refused { kind: ReplyKind::TLS_REQUIRED, .. } => {
-            (ErrorKind::Medium, "the server wants TLS, which is not supported".to_owned())
+            (ErrorKind::Medium, "the server wants TLS; nbds in place of nbd speaks it".to_owned())
+        }
+        ClientError::Refused { option: OptionCode::STARTTLS, .. } => {
+            (ErrorKind::Medium, "the server does not speak TLS".to_owned())
         }
         ClientError::Refused { kind: ReplyKind::UNKNOWN, .. } => {
             (ErrorKind::Gone, no_export(uri).await)
@@ -183,11 +221,7 @@ async fn no_export(uri: &NbdUri) -> String {
         "" => "the server has no default export".to_owned(),
         name => format!("the server has no export `{name}`"),
     };
-    let listed = async {
-        let mut stream = connect(uri).await.ok()?;
-        negotiate(&mut stream, Goal::List).await.ok()
-    };
-    if let Some((Step::Listed(exports), _)) = listed.await {
+    if let Ok((_, Step::Listed(exports), _)) = negotiate(uri, Goal::List).await {
         let mut names: Vec<String> =
             exports.iter().take(NAMED_MAX).map(|export| format!("`{}`", export.name)).collect();
         if exports.len() > NAMED_MAX {

@@ -1,5 +1,7 @@
 //! What is known of a connection, from its first request to beyond its end.
 
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
 use hotbay_nbd::Cookie;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -34,6 +36,7 @@ pub(super) struct End {
 #[derive(Debug)]
 pub(super) struct Life {
     book: Mutex<Book>,
+    has_ended: AtomicBool,
     /// Told when a request has been answered.
     pub(super) answered: Notify,
 }
@@ -47,7 +50,7 @@ struct Book {
 impl Life {
     pub(super) fn new() -> Self {
         let book = Book { in_flight: InFlight::default(), end: None };
-        Self { book: Mutex::new(book), answered: Notify::new() }
+        Self { book: Mutex::new(book), has_ended: AtomicBool::new(false), answered: Notify::new() }
     }
 
     /// Enters requests that are about to be sent.
@@ -89,10 +92,16 @@ impl Life {
         let mut book = self.book.lock();
         let doubtful_changes = book.in_flight.changes();
         book.end.get_or_insert(End { how, why, doubtful_changes });
+        self.has_ended.store(true, SeqCst);
         // Who is told finds the end there.
         let mut in_flight = std::mem::take(&mut book.in_flight);
         drop(book);
         in_flight.clear();
+    }
+
+    /// Whether it has ended; cheaper than to ask how.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.load(SeqCst)
     }
 
     /// How it ended, where it has.

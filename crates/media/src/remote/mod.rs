@@ -22,6 +22,7 @@
 
 mod blocks;
 mod connection;
+mod connections;
 mod dial;
 mod in_flight;
 mod incoming;
@@ -30,6 +31,7 @@ mod outgoing;
 mod places;
 mod requests;
 mod status;
+mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -43,7 +45,7 @@ use hotbay_nbd::client::Opened;
 use hotbay_nbd::uri::NbdUri;
 
 use self::blocks::Blocks;
-use self::connection::Connection;
+use self::connections::Connections;
 use self::requests::Abilities;
 use crate::{IDENTIFYING_BYTES, content_ids};
 
@@ -64,7 +66,7 @@ pub struct RemoteMedium {
 /// What every request under way shares.
 #[derive(Debug)]
 struct Link {
-    connection: Connection,
+    connections: Connections,
     abilities: Abilities,
     blocks: Blocks,
     /// A flush has failed; what the server has lost by that is not known.
@@ -75,7 +77,7 @@ impl RemoteMedium {
     fn of(
         uri: &NbdUri,
         opened: &Opened,
-        connection: Connection,
+        connections: Connections,
         hold: places::Hold,
     ) -> Result<Self> {
         let name = uri.to_string();
@@ -91,7 +93,7 @@ impl RemoteMedium {
             rotational: opened.flags.contains(TransmissionFlags::ROTATIONAL),
             hardware: opened.description.as_deref().and_then(hotbay_volume),
             link: Arc::new(Link {
-                connection,
+                connections,
                 abilities,
                 blocks: Blocks::of(abilities.block_bytes),
                 flush_failed: AtomicBool::new(false),
@@ -166,7 +168,7 @@ impl Medium for RemoteMedium {
 
     fn presence(&self) -> BoxFuture<'_, Result<()>> {
         let gone = |end: life::End| Error::new(ErrorKind::Gone, end.why);
-        let end = self.link.connection.life().end();
+        let end = self.link.connections.end();
         Box::pin(std::future::ready(end.map_or(Ok(()), |end| Err(gone(end)))))
     }
 

@@ -22,7 +22,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::RemoteMedium;
-use super::connection::Connection;
+use super::connections::Connections;
 use super::dial::{OPEN_DEADLINE, dial, is_there};
 use super::life::{Ending, Life};
 
@@ -57,8 +57,8 @@ pub(super) struct Holder(String);
 #[derive(Debug)]
 struct Place {
     holder: Weak<Holder>,
-    /// The last connection.
-    last: Option<Arc<Life>>,
+    /// The connections of the last time that it was opened; none where it was not.
+    last: Vec<Arc<Life>>,
     look: Look,
 }
 
@@ -99,14 +99,14 @@ impl Places {
         let place = self.place(uri);
         let hold = Place::take(&place, uri, owner)?;
         let dialled = dial(uri).await?;
-        let opened = dialled.opened.clone();
+        let opened = dialled[0].opened.clone();
         let pause = place.lock().pause(uri)?;
-        let connection = Connection::begin(dialled);
-        let life = Arc::clone(connection.life());
-        let medium = RemoteMedium::of(uri, &opened, connection, hold)?;
+        let connections = Connections::begin(dialled);
+        let lives = connections.lives();
+        let medium = RemoteMedium::of(uri, &opened, connections, hold)?;
         hold_back(&medium, pause).await?;
         let mut place = place.lock();
-        place.last = Some(life);
+        place.last = lives;
         place.look = Look::fresh(true);
         Ok(Arc::new(medium))
     }
@@ -116,9 +116,10 @@ impl Places {
     pub(crate) fn contains(&self, uri: &NbdUri) -> bool {
         let place = self.place(uri);
         let mut known = place.lock();
-        if let Some(end) = known.last.as_ref().and_then(|life| life.end())
+        let ended = known.last.iter().any(|life| life.has_ended());
+        if ended
             && !std::mem::replace(&mut known.look.knows_end, true)
-            && end.how != Ending::LetGo
+            && known.last.iter().filter_map(|life| life.end()).any(|end| end.how != Ending::LetGo)
         {
             known.look.is_there = false;
             known.look.next = Instant::now();
@@ -141,11 +142,11 @@ impl Places {
         let mut places = self.0.lock();
         // What was never opened is not worth remembering.
         if places.len() >= REMEMBERED {
-            places.retain(|_, place| Arc::strong_count(place) > 1 || place.lock().last.is_some());
+            places.retain(|_, place| Arc::strong_count(place) > 1 || !place.lock().last.is_empty());
         }
         let fresh = || {
             let look = Look { next: Instant::now(), ..Look::fresh(true) };
-            Arc::new(Mutex::new(Place { holder: Weak::new(), last: None, look }))
+            Arc::new(Mutex::new(Place { holder: Weak::new(), last: Vec::new(), look }))
         };
         Arc::clone(places.entry(uri.clone()).or_insert_with(fresh))
     }
@@ -177,14 +178,26 @@ impl Place {
         Ok(hold)
     }
 
-    /// How long what a new connection brings must be held back, so that it comes after what the last one left.
+    /// How long what new connections bring must be held back, so that it comes after what the last ones left.
     fn pause(&self, uri: &NbdUri) -> Result<Duration> {
-        let Some(life) = &self.last else { return Ok(PAUSE_FIRST) };
+        if self.last.is_empty() {
+            return Ok(PAUSE_FIRST);
+        }
+        let after = |life| Self::pause_after(life, uri);
+        self.last
+            .iter()
+            .map(after)
+            .try_fold(Duration::ZERO, |longest, pause| Ok(longest.max(pause?)))
+    }
+
+    fn pause_after(life: &Arc<Life>, uri: &NbdUri) -> Result<Duration> {
         match life.end() {
             None if life.is_idle() => Ok(Duration::ZERO),
             None => Err(Error::new(
                 ErrorKind::Medium,
-                format!("requests of the last connection to {uri} have not ended; try again later"),
+                format!(
+                    "requests of an earlier connection to {uri} have not ended; try again later"
+                ),
             )),
             Some(end) if end.doubtful_changes == 0 => Ok(Duration::ZERO),
             Some(end) => Ok(match end.how {

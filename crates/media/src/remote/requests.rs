@@ -306,7 +306,7 @@ impl Link {
 
     pub(super) async fn ask(&self, ask: Ask) -> Result<Given> {
         let (command, offset, length) = (ask.command, ask.offset, ask.length);
-        self.connection.ask(ask).await.map_err(|failure| match failure {
+        self.connections.ask(ask).await.map_err(|failure| match failure {
             Failure::Ended(end) => Error::new(ErrorKind::Gone, end.why),
             Failure::Refused(refusal) => {
                 let what = format!("the server refuses {command} {offset}+{length}");

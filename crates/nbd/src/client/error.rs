@@ -45,6 +45,12 @@ pub enum ClientError {
         /// To what it is an answer.
         option: OptionCode,
     },
+    /// Bytes in the clear came together with the answer to STARTTLS. They may be somebody else's, and count for nothing.
+    #[error("{count} bytes in the clear behind STARTTLS")]
+    BytesBehindStartTls {
+        /// How many were there.
+        count: usize,
+    },
     /// It was fed after it had ended.
     #[error("the negotiation is over")]
     Over,

@@ -4,6 +4,7 @@
 //!  Greeting ─► Go ──ACK──────────────► Over (opened)
 //!     │  │      └──ERR_UNSUP─► ExportName ─► Over (opened)
 //!     │  └───► Speak ─► Context ─► Go
+//!     ├─► StartTls ──ACK─► (TLS) ─► as from Greeting
 //!     └──────► List ──ACK────────────► Over (listed)
 //! ```
 
@@ -14,7 +15,7 @@ use crate::limits::{INFO_REPLIES_MAX, LISTED_MAX, OPTION_BYTES_MAX, STRING_BYTES
 use crate::option::info::Information;
 use crate::option::{
     OptionCode, ReplyHeader, ReplyKind, abort, expect_magic, export_name, extended_headers, go,
-    list, meta_context, structured_reply,
+    list, meta_context, starttls, structured_reply,
 };
 use crate::wire::{OPTION_MAGIC, SERVER_MAGIC, for_people, in_memory};
 use crate::{
@@ -40,6 +41,8 @@ pub enum Goal {
 pub enum Step {
     /// Send all output, add to the input, call again.
     Receive,
+    /// Send all output, begin TLS as its client, and call again, over it and with empty input.
+    StartTls,
     /// The transmission phase has begun: what is left in the input belongs to it.
     Opened(Opened),
     /// Send all output, if the server still takes it, and close.
@@ -69,6 +72,7 @@ pub struct Opened {
 #[derive(Debug)]
 pub struct Handshake {
     goal: Goal,
+    wants_tls: bool,
     state: State,
     flags: ClientFlags,
     dialect: Dialect,
@@ -79,6 +83,10 @@ pub struct Handshake {
 enum State {
     /// The server is to greet.
     Greeting,
+    /// The server is to answer STARTTLS.
+    StartTls,
+    /// TLS has begun.
+    Secured,
     /// The server is to say whether it speaks this dialect.
     Speak(Dialect),
     /// The server is to answer SET_META_CONTEXT.
@@ -134,7 +142,14 @@ impl Handshake {
         }
         let (dialect, allocation) = (Dialect::Simple, None);
         let (state, flags) = (State::Greeting, ClientFlags::NONE);
-        Ok(Self { goal, state, flags, dialect, allocation })
+        Ok(Self { goal, wants_tls: false, state, flags, dialect, allocation })
+    }
+
+    /// The same, and nothing but in TLS.
+    #[must_use]
+    pub const fn in_tls(mut self) -> Self {
+        self.wants_tls = true;
+        self
     }
 
     /// Takes from `input` what it can, appends to `output` what there is to say, and tells what to do next.
@@ -150,6 +165,8 @@ impl Handshake {
         loop {
             let step = match std::mem::replace(&mut self.state, State::Over) {
                 State::Greeting => self.take_greeting(input, output)?,
+                State::StartTls => self.take_tls_reply(input)?,
+                State::Secured => self.begin(output),
                 State::Speak(dialect) => self.take_dialect_reply(dialect, input, output)?,
                 State::Context => self.take_context_reply(input, output)?,
                 State::Go(told) => self.take_go_reply(told, input, output)?,
@@ -180,6 +197,31 @@ impl Handshake {
         let no_zeroes = server.contains(HandshakeFlags::NO_ZEROES);
         self.flags = ClientFlags::FIXED_NEWSTYLE.with_if(no_zeroes, ClientFlags::NO_ZEROES);
         output.put_u32(self.flags.bits());
+        if self.wants_tls {
+            starttls::ask(output);
+            self.state = State::StartTls;
+            return Ok(None);
+        }
+        Ok(self.begin(output))
+    }
+
+    fn take_tls_reply(&mut self, input: &mut BytesMut) -> Result<Option<Step>, ClientError> {
+        let Some((header, data)) = take_reply(OptionCode::STARTTLS, input)? else {
+            return Ok(Some(self.wait(State::StartTls)));
+        };
+        match header.kind {
+            ReplyKind::ACK if input.is_empty() => {
+                self.state = State::Secured;
+                Ok(Some(Step::StartTls))
+            }
+            // Anybody on the way could have put them there.
+            ReplyKind::ACK => Err(ClientError::BytesBehindStartTls { count: input.len() }),
+            _ => Err(refused(header, &data)),
+        }
+    }
+
+    /// Asks for the goal.
+    fn begin(&mut self, output: &mut BytesMut) -> Option<Step> {
         match &self.goal {
             Goal::Open { dialect, .. } => self.ask_for(*dialect, output),
             Goal::List => {
@@ -187,7 +229,7 @@ impl Handshake {
                 self.state = State::List(Vec::new());
             }
         }
-        Ok(None)
+        None
     }
 
     /// Asks for a dialect, and for what there is to be asked in it.

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use super::{Known, OptionCode, Refusal, ReplyKind, put_reply};
+use super::{Known, OptionCode, Refusal, ReplyKind, put_option, put_reply};
 
 /// Whether a server's negotiation may be, must be, or is carried in TLS ("TLS modes", proto.md).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,4 +37,9 @@ pub(crate) fn answer(data: &[u8], tls: Tls, output: &mut BytesMut) -> Result<(),
         Tls::Established => (ReplyKind::INVALID, "TLS has begun already"),
     };
     Err(Refusal::new(kind, text))
+}
+
+/// The client's request.
+pub(crate) fn ask(output: &mut BytesMut) {
+    put_option(output, OptionCode::STARTTLS, &[]);
 }

@@ -28,6 +28,11 @@ impl Connection {
     /// # Errors
     /// Where nobody listens, or has no such export.
     pub(super) fn open(uri: &NbdUri) -> Result<Self, Failure> {
+        if uri.tls.is_some() {
+            return Err(Failure::new(format!(
+                "{uri} is in TLS, which 'hotbay bench' does not speak"
+            )));
+        }
         let mut stream = connect(&uri.server).map_err(|error| {
             Failure::new(format!("cannot connect to {uri}: {error}")).with_hint(
                 "does a server listen there? 'hotbay status' shows where the daemon does",

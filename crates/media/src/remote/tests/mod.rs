@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use self::server::{Manner, TestServer};
 use super::places::Places;
 
+mod connections;
 mod looks;
 mod replies;
 mod server;

@@ -61,6 +61,8 @@ struct Shared {
     held: watch::Sender<bool>,
     /// Counts the times that all connections were to be closed.
     hang_ups: watch::Sender<usize>,
+    /// The number of the one connection that is to be closed.
+    hang_up_one: watch::Sender<Option<usize>>,
     nonsense: watch::Sender<usize>,
     received: watch::Sender<usize>,
     connections: AtomicUsize,
@@ -79,6 +81,7 @@ impl TestServer {
             has_export: true.into(),
             held: watch::Sender::new(false),
             hang_ups: watch::Sender::new(0),
+            hang_up_one: watch::Sender::new(None),
             nonsense: watch::Sender::new(0),
             received: watch::Sender::new(0),
             connections: 0.into(),
@@ -91,8 +94,8 @@ impl TestServer {
         let serving = Arc::clone(&shared);
         let listening = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                serving.connections.fetch_add(1, SeqCst);
-                tokio::spawn(serve(Arc::clone(&serving), stream));
+                let number = serving.connections.fetch_add(1, SeqCst);
+                tokio::spawn(serve(Arc::clone(&serving), number, stream));
             }
         });
         Self { shared, directory, listening }
@@ -100,7 +103,7 @@ impl TestServer {
 
     pub(super) fn uri(&self, export: &str) -> NbdUri {
         let server = ServerPlace::Unix(self.directory.path().join("s"));
-        NbdUri { server, export: export.to_owned() }
+        NbdUri { server, export: export.to_owned(), tls: None, connections: 1 }
     }
 
     /// Carries out no request from here on.
@@ -127,6 +130,11 @@ impl TestServer {
     pub(super) fn hang_up(&self) {
         self.shared.hang_ups.send_modify(|count| *count += 1);
         self.release();
+    }
+
+    /// Closes the connection of this number, and goes on with the others.
+    pub(super) fn hang_up_one(&self, number: usize) {
+        self.shared.hang_up_one.send_replace(Some(number));
     }
 
     /// Closes all connections, and carries out what they had asked for so much later.
@@ -202,12 +210,14 @@ impl Exports for Shared {
     }
 }
 
-async fn serve(shared: Arc<Shared>, stream: UnixStream) {
+async fn serve(shared: Arc<Shared>, number: usize, stream: UnixStream) {
+    let mut hang_up_one = shared.hang_up_one.subscribe();
     let (mut hang_ups, mut nonsense) = (shared.hang_ups.subscribe(), shared.nonsense.subscribe());
     let (mut stream, mut input) = (stream, BytesMut::new());
     let ends = async {
         tokio::select! {
             _ = hang_ups.changed() => None,
+            _ = hang_up_one.wait_for(|one| *one == Some(number)) => None,
             _ = nonsense.changed() => Some([0xee; 64]),
         }
     };

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# A medium that is reached in TLS: nbdkit and hotbay as servers, with certificates on both sides; the server is killed and started
+# again; whoever is not the right server, or does not speak TLS, is refused with the reason.
+source "$(dirname "$0")/lib.sh"
+
+hotbay tls make tls >/dev/null
+hotbay tls make other >/dev/null
+with_tls() { serve_port "$1" --tls=require --tls-certificates="$dir/tls" --tls-verify-peer "${@:2}"; }
+serve_port() {
+    nbdkit --foreground --exit-with-parent --ipaddr 127.0.0.1 --port "$port" "${@:2}" file "$1" 2>>nbdkit.log &
+    server=$!
+    for tries in $(seq 400); do
+        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return
+        kill -0 "$server" || fail "nbdkit does not start at port $port"
+        sleep 0.05
+    done
+    fail "no server listens at port $port"
+}
+port=$((20000 + RANDOM % 20000))
+disk="nbds://localhost:$port/?tls-certificates=$dir/tls"
+
+blank b.img 16M
+with_tls b.img
+start_hotbay --volume "b=$disk"
+is "the medium" "$(field b medium)" "$disk"
+fill b 0x11 0 16M
+kill_server
+becomes b absent
+fill b 0x22 4M 1M
+with_tls b.img
+becomes b present
+holds b 0x22 4M 1M
+holds b 0x11 5M 11M
+hotbay eject b
+
+# Refused, and nothing was said in the clear.
+refuses() {
+    refused hotbay insert b "$2"
+    grep -q -- "$1" complaint || fail "not '$1': $(cat complaint)"
+}
+at() { echo "nbds://localhost:$port/?$1"; }
+refuses "it is not said whose certificate" "$(at "")"
+refuses "$dir/none/ca-cert.pem cannot be used" "$(at "tls-certificates=$dir/none")"
+refuses "UnknownIssuer" "$(at "tls-certificates=$dir/other")"
+refuses "not valid for name" "$(at "tls-certificates=$dir/tls&tls-hostname=elsewhere.example")"
+refuses "nbds in place of nbd" "nbd://localhost:$port/"
+mkdir bare && cp tls/ca-cert.pem bare
+refuses "nbds://localhost:$port" "$(at "tls-certificates=$dir/bare")"
+hotbay insert b "$(at "tls-certificates=$dir/tls&tls-hostname=127.0.0.1")" >/dev/null
+hotbay eject b
+kill_server
+serve_port b.img
+refuses "does not speak TLS" "$disk"
+kill_server
+stop_hotbay
+file_holds b.img 0x22 4M 1M
+file_holds b.img 0x11 5M 11M
+
+# On a hotbay, over its Unix socket, and over several connections; not looking who it is.
+hotbay serve --tls tls --listen "unix:$dir/below.sock" --listen "tcp:127.0.0.1:$port" --volume b=b.img \
+    --control "$dir/below.control" --state "$dir/below" >>below.log 2>&1 &
+below=$!
+listens below.sock
+start_hotbay --volume "a=nbds://localhost:$port/b?tls-certificates=$dir/tls&connections=3"
+holds a 0x22 4M 1M
+fill a 0x33 0 8M
+is "the map from above" "$(nbdinfo --map "$(uri a)" | awk '{ print $3; exit }')" 0
+stop_hotbay
+rm -r state
+start_hotbay --volume "a=nbds+unix:///b?socket=$dir/below.sock&tls-certificates=$dir/other&tls-verify-peer=false"
+holds a 0x33 0 8M
+stop_hotbay
+kill -TERM "$below"
+wait "$below"
