@@ -127,7 +127,8 @@ MEDIUM is one of:
   file:PATH?create=64MiB    the same; a file of this size is created where there is none
   mem:64MiB                 memory of the daemon, kept until it ends
   nbd://HOST[:PORT]/EXPORT, nbd+unix:///EXPORT?socket=PATH
-                            an export of another server; when the network goes away, that is a removal
+                            an export of another server; when the network goes away, that is a removal;
+                            nbds in place of nbd for TLS
 
 Examples:
   hotbay serve

@@ -262,6 +262,12 @@ impl fmt::Display for NbdUri {
 }
 
 impl NbdUri {
+    /// The same export, whichever way it is spoken to: in the clear and over one connection.
+    #[must_use]
+    pub fn place(&self) -> Self {
+        Self { tls: None, connections: 1, ..self.clone() }
+    }
+
     /// Those of its parameters that are not as they would be without being written, but for `socket`.
     fn parameters(&self) -> Vec<(&'static str, Vec<u8>)> {
         let mut written = Vec::new();
@@ -318,7 +324,8 @@ mod tests {
             ("nbd+unix:///?connections=16&socket=/s", NbdUri { connections: 16, ..unix("/s", "") }),
         ] {
             assert_eq!(text.parse().as_ref(), Ok(&uri), "{text}");
-            assert_eq!(uri.to_string().parse(), Ok(uri), "{text}");
+            assert_eq!(uri.to_string().parse(), Ok(uri.clone()), "{text}");
+            assert_eq!(uri.place(), plain(uri.server, &uri.export));
         }
     }
 

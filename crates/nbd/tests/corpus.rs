@@ -9,6 +9,9 @@ mod nbd_server;
 #[path = "../../../fuzz/checks/nbd_client.rs"]
 mod nbd_client;
 
+#[path = "../../../fuzz/checks/nbd_replies.rs"]
+mod nbd_replies;
+
 #[path = "../../../fuzz/checks/nbd_requests.rs"]
 mod nbd_requests;
 
@@ -23,6 +26,11 @@ fn nbd_server_is_as_before() {
 #[test]
 fn nbd_client_is_as_before() {
     replay::replay("nbd_client", nbd_client::check);
+}
+
+#[test]
+fn nbd_replies_is_as_before() {
+    replay::replay("nbd_replies", nbd_replies::check);
 }
 
 #[test]

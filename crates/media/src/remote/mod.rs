@@ -55,6 +55,7 @@ pub(crate) use self::places::Places;
 #[derive(Debug)]
 pub struct RemoteMedium {
     name: String,
+    location: String,
     size_bytes: u64,
     preferred_block_bytes: u32,
     rotational: bool,
@@ -99,6 +100,7 @@ impl RemoteMedium {
                 flush_failed: AtomicBool::new(false),
             }),
             name,
+            location: uri.place().to_string(),
             _hold: hold,
         })
     }
@@ -117,7 +119,7 @@ impl RemoteMedium {
             content,
             hardware: self.hardware.clone(),
             file: None,
-            location: self.name.clone(),
+            location: self.location.clone(),
         })
     }
 }

@@ -148,7 +148,8 @@ impl Places {
             let look = Look { next: Instant::now(), ..Look::fresh(true) };
             Arc::new(Mutex::new(Place { holder: Weak::new(), last: Vec::new(), look }))
         };
-        Arc::clone(places.entry(uri.clone()).or_insert_with(fresh))
+        // In TLS or not, it is the same export: what it was left with counts.
+        Arc::clone(places.entry(uri.place()).or_insert_with(fresh))
     }
 }
 

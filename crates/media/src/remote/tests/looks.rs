@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hotbay_nbd::uri::NbdUri;
 use tokio::time::sleep;
 
 use super::server::{Manner, TestServer};
@@ -15,6 +16,8 @@ async fn one_volume_at_a_time() {
     let error = places.open(&uri, "other").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Medium);
     assert!(error.to_string().ends_with("is in use by volume usb"), "{error}");
+    let same = NbdUri { connections: 2, ..uri.clone() };
+    places.open(&same, "other").await.expect_err("it is the same, otherwise spoken to");
     drop(medium);
     places.open(&uri, "other").await.unwrap();
 }
