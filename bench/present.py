@@ -141,7 +141,7 @@ def start(bench):
         loads.fill(hotbay, pattern="randwrite", block="4k")
         for end, name in full.items():
             contestants = [Contestant("hotbay", functools.partial(restarted, hotbay, end))]
-            bench.measure(Row(name, "", contestants, "reading the journal, which is in the page cache",
+            bench.measure(Row(name, "", contestants, "the disk, from which all of the journal is read",
                               bench.scale.copy_rounds, (goals.at_most("start_ms", START_MS_MAX),)))
     medium.unlink()
 
