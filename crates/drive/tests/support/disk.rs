@@ -241,6 +241,13 @@ impl Disk {
         state.durable.fill(byte);
     }
 
+    /// Somebody else puts this there.
+    pub fn overwrite(&self, offset: usize, bytes: &[u8]) {
+        let mut state = self.state.lock();
+        state.cached[offset..offset + bytes.len()].copy_from_slice(bytes);
+        state.durable[offset..offset + bytes.len()].copy_from_slice(bytes);
+    }
+
     /// Its first eight bytes tell who it is, where they are not zero.
     pub fn content_tells_identity(&self) {
         self.state.lock().content_tells = true;
