@@ -30,12 +30,12 @@ told STOPPING=1
 
 # --- the units, with the binary where the test has it
 mkdir units
-for unit in hotbay.service hotbay@.service hotbay-attach@.service; do
+for unit in hotbay.service hotbay.socket hotbay@.service hotbay-attach@.service; do
     sed "s,/usr/local/bin/hotbay,$dir/bin/hotbay,; s,/sbin/modprobe,/bin/true," "$config/$unit" >"units/$unit"
 done
 cp units/hotbay@.service units/hotbay@usb.service
 cp units/hotbay-attach@.service units/hotbay-attach@usb.service
-for unit in hotbay.service hotbay@usb.service hotbay-attach@usb.service; do
+for unit in hotbay.service hotbay.socket hotbay@usb.service hotbay-attach@usb.service; do
     SYSTEMD_UNIT_PATH=$dir/units: systemd-analyze verify --man=no "units/$unit" 2>said || fail "$unit: $(cat said)"
     ! grep -F "$unit" said || fail "$unit has warnings"
 done

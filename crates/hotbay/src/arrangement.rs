@@ -19,6 +19,7 @@ pub(crate) use reload::Outcome;
 
 use crate::assemble;
 use crate::config::{Config, Environment, Layout, Name, Overrides};
+use crate::export_terms::ExportTerms;
 use crate::failure::Failure;
 use crate::hook_tasks::HookTasks;
 use crate::hooks::Facts;
@@ -56,6 +57,7 @@ pub(crate) struct Arrangement {
     drive: Arc<Drive>,
     shelf: Arc<Shelf>,
     sessions: Sessions,
+    terms: ExportTerms,
     now: Mutex<Now>,
 }
 
@@ -73,14 +75,18 @@ impl Arrangement {
     ///
     /// # Errors
     /// Where its parts contradict each other.
-    pub(crate) fn new(parts: Parts, sessions: Sessions) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        parts: Parts,
+        sessions: Sessions,
+        terms: ExportTerms,
+    ) -> Result<Self, Failure> {
         let Parts { origin, configured, changes, state, drive, shelf } = parts;
         let config = changes.applied_to(&configured)?;
         let facts = Facts { drive: config.name.to_string(), control: config.control.clone() };
         let hooks = HookTasks::new(facts, Arc::clone(&drive));
         hooks.run_these(&config.hooks, 0);
         let now = Mutex::new(Now { configured, changes, config });
-        Ok(Self { origin, hooks, state, drive, shelf, sessions, now })
+        Ok(Self { origin, hooks, state, drive, shelf, sessions, terms, now })
     }
 
     /// Ends the hooks, with the commands that run.
@@ -178,6 +184,8 @@ impl Arrangement {
         let is_known = self.state.resume_or_begin_anew(&name.to_string(), |last| {
             assemble::is_the_same(last, &volume.medium.to_string())
         })?;
+        // Before anybody can open it.
+        self.terms.set(volume);
         let begun = async {
             let setup = assemble::setup(volume, config, &self.state)?;
             self.drive.set_bays(config.bay_count());

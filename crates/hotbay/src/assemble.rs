@@ -136,6 +136,7 @@ pub(crate) fn settings(volume: &VolumeConfig) -> VolumeSettings {
 pub(crate) fn limits(config: &Config) -> Limits {
     Limits {
         connections: usize::try_from(config.max_connections).unwrap_or(usize::MAX),
+        bytes_in_all: usize::try_from(config.max_bytes_in_flight).unwrap_or(usize::MAX),
         handshake_deadline: config.handshake_timeout,
         stop_deadline: STOP_DEADLINE,
         busy_poll: config.busy_poll,

@@ -2,16 +2,16 @@
 //!
 //! Each export's description ends with what identifies its content, by which `hotbay attach` knows it again.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use hotbay_block::Device;
 use hotbay_drive::{Drive, Joining, Mirror, Volume};
 use hotbay_media::ByteSize;
-use hotbay_server::{ExportDescription, Exports, OpenedExport};
+use hotbay_server::{ExportDescription, Exports, OpenedExport, Peer};
 
 use crate::attach::ContentId;
-use crate::config::Layout;
+use crate::config::{Config, Layout};
+use crate::export_terms::{ExportTerms, Terms};
 use crate::failure::Failure;
 use crate::mirror_record::MirrorFile;
 
@@ -22,6 +22,7 @@ pub(crate) struct LayoutExports {
     drive: Arc<Drive>,
     layout: Layout,
     disk: Disk,
+    terms: ExportTerms,
 }
 
 /// What the volumes make.
@@ -38,29 +39,31 @@ impl LayoutExports {
     ///
     /// # Errors
     /// Where its volumes cannot be laid out so.
-    pub(crate) async fn new(
-        drive: &Arc<Drive>,
-        layout: Layout,
-        state: &Path,
-    ) -> Result<Self, Failure> {
+    pub(crate) async fn new(drive: &Arc<Drive>, config: &Config) -> Result<Self, Failure> {
+        let layout = config.layout;
         let disk = match layout {
             Layout::Volumes => Disk::OfEach,
             Layout::Partitions => Disk::Joined(Joining::Partitions),
             Layout::Linear => Disk::Joined(Joining::Linear),
             Layout::Mirror => {
-                let records = Arc::new(MirrorFile::of(state));
+                let records = Arc::new(MirrorFile::of(&config.state));
                 Disk::Mirror(Arc::new(Mirror::start(drive, records).await?))
             }
         };
         if let Disk::Joined(joining) = disk {
             drive.open_joined(joining)?;
         }
-        Ok(Self { drive: Arc::clone(drive), layout, disk })
+        Ok(Self { drive: Arc::clone(drive), layout, disk, terms: ExportTerms::of(config) })
     }
 
     /// How the volumes become exports.
     pub(crate) fn layout(&self) -> Layout {
         self.layout
+    }
+
+    /// On what terms they are opened.
+    pub(crate) fn terms(&self) -> ExportTerms {
+        self.terms.clone()
     }
 
     /// The mirror of which the volumes are copies.
@@ -86,14 +89,27 @@ impl LayoutExports {
         }
     }
 
-    fn open_volume(&self, name: &str) -> Option<OpenedExport> {
-        let volume = match name {
-            "" => self.drive.volumes().into_iter().next()?,
-            name => self.drive.volume(name).ok()?,
-        };
+    /// All exports, whoever may open them.
+    pub(crate) fn all(&self) -> Vec<ExportDescription> {
+        let described =
+            |name: &str, description| ExportDescription { name: name.to_owned(), description };
+        match self.disk {
+            Disk::OfEach => {
+                let volumes = self.drive.volumes();
+                volumes.iter().map(|volume| described(volume.name(), self.about(volume))).collect()
+            }
+            Disk::Joined(_) | Disk::Mirror(_) => {
+                vec![described(self.drive.name(), self.about_disk())]
+            }
+        }
+    }
+
+    fn open_volume(&self, volume: &Arc<Volume>) -> OpenedExport {
         let device = volume.open();
         // After the volume was opened: whoever opens an earlier content than is told is closed at once.
-        Some(described(volume.name(), about(&volume), device, volume.content()))
+        let content = volume.content();
+        let terms = self.terms.of_volume(volume.name());
+        described(volume.name(), self.about(volume), terms.present(device), content)
     }
 
     fn open_joined(&self, joining: Joining) -> Option<OpenedExport> {
@@ -102,12 +118,38 @@ impl LayoutExports {
             tracing::warn!(disk, "cannot be opened: {refusal}");
         });
         let content = self.drive.joined_content(joining);
-        Some(described(disk, about_disk(&self.drive), device.ok()?, content))
+        let device = self.terms_of_disk().present(device.ok()?);
+        Some(described(disk, self.about_disk(), device, content))
     }
 
     fn open_mirror(&self, mirror: &Mirror) -> OpenedExport {
-        let about = format!("mirror of {}", about_disk(&self.drive));
-        described(self.drive.name(), about, mirror.open(), (mirror.id(), 0))
+        let about = format!("mirror of {}", self.about_disk());
+        let device = self.terms_of_disk().present(mirror.open());
+        described(self.drive.name(), about, device, (mirror.id(), 0))
+    }
+
+    fn terms_of_disk(&self) -> Terms {
+        let volumes = self.drive.volumes();
+        Terms::joined(volumes.iter().map(|volume| self.terms.of_volume(volume.name())))
+    }
+
+    /// Whether a client may open the disk that the volumes make: where it may open each of them.
+    fn admits_to_disk(&self, peer: &Peer) -> bool {
+        self.drive.volumes().iter().all(|volume| self.terms.admit(peer, volume.name()))
+    }
+
+    fn about(&self, volume: &Volume) -> String {
+        let (name, terms) = (volume.name(), self.terms.of_volume(volume.name()));
+        match terms.description.as_str() {
+            "" => format!("volume {name}"),
+            description => format!("{description}, volume {name}"),
+        }
+    }
+
+    fn about_disk(&self) -> String {
+        let volumes = self.drive.volumes();
+        let names: Vec<&str> = volumes.iter().map(|volume| volume.name()).collect();
+        format!("volumes {}", names.join(" and "))
     }
 }
 
@@ -122,38 +164,33 @@ fn described(
     OpenedExport { name: name.to_owned(), description, device }
 }
 
-fn about(volume: &Volume) -> String {
-    format!("volume {}", volume.name())
-}
-
-fn about_disk(drive: &Drive) -> String {
-    let volumes = drive.volumes();
-    let names: Vec<&str> = volumes.iter().map(|volume| volume.name()).collect();
-    format!("volumes {}", names.join(" and "))
-}
-
 impl Exports for LayoutExports {
-    fn list(&self) -> Vec<ExportDescription> {
-        let described =
-            |name: &str, description| ExportDescription { name: name.to_owned(), description };
+    fn list(&self, peer: &Peer) -> Vec<ExportDescription> {
+        let mut exports = self.all();
         match self.disk {
-            Disk::OfEach => {
-                let volumes = self.drive.volumes();
-                volumes.iter().map(|volume| described(volume.name(), about(volume))).collect()
-            }
-            Disk::Joined(_) | Disk::Mirror(_) => {
-                vec![described(self.drive.name(), about_disk(&self.drive))]
-            }
+            Disk::OfEach => exports.retain(|export| self.terms.admit(peer, &export.name)),
+            Disk::Joined(_) | Disk::Mirror(_) => exports.retain(|_| self.admits_to_disk(peer)),
         }
+        exports
     }
 
-    fn open(&self, name: &str) -> Option<OpenedExport> {
+    fn open(&self, name: &str, peer: &Peer) -> Option<OpenedExport> {
+        if let Disk::OfEach = self.disk {
+            let volume = match name {
+                "" => self.drive.volumes().into_iter().next()?,
+                name => self.drive.volume(name).ok()?,
+            };
+            return self.terms.admit(peer, volume.name()).then(|| self.open_volume(&volume));
+        }
         let is_the_disk = name.is_empty() || name == self.drive.name();
         match &self.disk {
-            Disk::OfEach => self.open_volume(name),
-            Disk::Joined(joining) if is_the_disk => self.open_joined(*joining),
-            Disk::Mirror(mirror) if is_the_disk => Some(self.open_mirror(mirror)),
-            Disk::Joined(_) | Disk::Mirror(_) => None,
+            Disk::Joined(joining) if is_the_disk && self.admits_to_disk(peer) => {
+                self.open_joined(*joining)
+            }
+            Disk::Mirror(mirror) if is_the_disk && self.admits_to_disk(peer) => {
+                Some(self.open_mirror(mirror))
+            }
+            Disk::OfEach | Disk::Joined(_) | Disk::Mirror(_) => None,
         }
     }
 }

@@ -9,7 +9,7 @@ use hotbay_drive::{
     Differences, Drive, Refusal, Resolution, Scrub, Volume, WhenHeld, WhenOccupied, WhenOpen,
 };
 use hotbay_media::{FaultSpec, MediumSpec, Shelf};
-use hotbay_server::{Exports as _, Operation, OperationTraffic, Sessions};
+use hotbay_server::{Operation, OperationTraffic, Sessions};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::arrangement::{Arrangement, Outcome};
@@ -85,7 +85,7 @@ impl Handler {
     /// The drive and all of its volumes as they are now.
     pub(crate) fn snapshot(&self) -> Status {
         let drive = self.drive.status();
-        let exports = self.exports.list().into_iter();
+        let exports = self.exports.all().into_iter();
         Status {
             drive: drive.name,
             bays: u32::try_from(drive.bays).unwrap_or(u32::MAX),

@@ -4,6 +4,7 @@
 //! crates together. `hotbay serve` is the daemon, all other commands ask it over its control socket
 //! ([`control`]). Only here are the environment, the configuration file, signals and the terminal known.
 
+mod activation;
 mod arrangement;
 mod assemble;
 mod attach;
@@ -16,6 +17,7 @@ mod corpus;
 mod demo;
 mod device_watch;
 mod directory;
+mod export_terms;
 mod exports;
 mod failure;
 mod handler;

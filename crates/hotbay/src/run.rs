@@ -8,9 +8,10 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use hotbay_block::with_sources;
-use hotbay_server::{BindError, ListenAddress, Server, Tls};
+use hotbay_server::{BindError, Inherited, ListenAddress, Server, Tls};
 use tokio::task::JoinSet;
 
+use crate::activation;
 use crate::arrangement::{Arrangement, Origin, Parts};
 use crate::assemble;
 use crate::config::{Config, Metrics, TlsConfig};
@@ -32,14 +33,20 @@ use crate::welcome::welcome;
 /// # Errors
 /// Where it cannot be started, or where something that was acknowledged could not be made durable at its end.
 pub(crate) fn serve(config: Config, origin: Origin) -> Result<(), Failure> {
+    // Before there are threads.
+    let sockets = activation::sockets()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
-    runtime.block_on(serve_until_stopped(config, origin))
+    runtime.block_on(serve_until_stopped(config, origin, sockets))
 }
 
-async fn serve_until_stopped(configured: Config, origin: Origin) -> Result<(), Failure> {
+async fn serve_until_stopped(
+    configured: Config,
+    origin: Origin,
+    sockets: Vec<Inherited>,
+) -> Result<(), Failure> {
     let mut stop = StopSignal::new()?;
     let tls = configured.tls.as_ref().map(TlsConfig::load).transpose()?;
     // Without a file there is nothing to read again, and the signal means what it always does.
@@ -53,7 +60,7 @@ async fn serve_until_stopped(configured: Config, origin: Origin) -> Result<(), F
     let shelf = Arc::default();
     let drive = assemble::drive(&config, &state, &shelf).await?;
     let parts = Parts { origin, configured, changes, state, drive: Arc::clone(&drive), shelf };
-    let served = serve_drive(&config, parts, tls, control, &mut stop, hangup).await;
+    let served = serve_drive(&config, parts, (sockets, tls), control, &mut stop, hangup).await;
     let stopped = drive.stop().await.map_err(Failure::from);
     served.and(stopped)
 }
@@ -61,16 +68,14 @@ async fn serve_until_stopped(configured: Config, origin: Origin) -> Result<(), F
 async fn serve_drive(
     config: &Config,
     parts: Parts,
-    tls: Option<Tls>,
+    (sockets, tls): (Vec<Inherited>, Option<Tls>),
     control: ControlServer,
     stop: &mut StopSignal,
     hangup: Option<Hangup>,
 ) -> Result<(), Failure> {
     let (drive, shelf) = (&Arc::clone(&parts.drive), Arc::clone(&parts.shelf));
-    let exports = LayoutExports::new(drive, config.layout, &config.state).await?;
-    let server = Server::bind(&config.listen, Arc::new(exports.clone()), assemble::limits(config))
-        .await
-        .map_err(cannot_listen)?;
+    let exports = LayoutExports::new(drive, config).await?;
+    let server = listen(config, sockets, exports.clone()).await?;
     let server = match tls {
         Some(tls) => server.with_tls(tls),
         None => server,
@@ -78,7 +83,7 @@ async fn serve_drive(
     let addresses = server.addresses();
     let http = bind_metrics(config.metrics).await?;
     let metrics = http.as_ref().map(|http| format!("http://{}/metrics", http.address()));
-    let arrangement = Arc::new(Arrangement::new(parts, server.sessions())?);
+    let arrangement = Arc::new(Arrangement::new(parts, server.sessions(), exports.terms())?);
     let handler = Handler {
         drive: Arc::clone(drive),
         shelf,
@@ -129,6 +134,20 @@ async fn reload_when_told(mut hangup: Hangup, arrangement: Arc<Arrangement>) {
             Err(failure) => tracing::error!("the configuration stays as it was: {failure}"),
         }
     }
+}
+
+/// On the sockets that were passed, or else where the configuration says.
+async fn listen(
+    config: &Config,
+    sockets: Vec<Inherited>,
+    exports: LayoutExports,
+) -> Result<Server, Failure> {
+    let (exports, limits) = (Arc::new(exports), assemble::limits(config));
+    if sockets.is_empty() {
+        return Server::bind(&config.listen, exports, limits).await.map_err(cannot_listen);
+    }
+    Server::adopt(sockets, exports, limits)
+        .map_err(|error| Failure::new(format!("cannot use the sockets that were passed: {error}")))
 }
 
 async fn bind_metrics(metrics: Metrics) -> Result<Option<HttpServer>, Failure> {

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use hotbay_block::{Checked, Device, Medium, MemoryDevice, conformance};
 use hotbay_media::{MediumSpec, Shelf};
-use hotbay_server::{ExportDescription, Exports, Limits, ListenAddress, OpenedExport, Server};
+use hotbay_server::{
+    ExportDescription, Exports, Limits, ListenAddress, OpenedExport, Peer, Server,
+};
 
 const SIZE_BYTES: u64 = 6 << 20;
 
@@ -21,11 +23,11 @@ async fn open(socket: &Path) -> Arc<dyn Medium> {
 struct One(Arc<dyn Device>);
 
 impl Exports for One {
-    fn list(&self) -> Vec<ExportDescription> {
+    fn list(&self, _: &Peer) -> Vec<ExportDescription> {
         vec![ExportDescription { name: "disk".to_owned(), description: String::new() }]
     }
 
-    fn open(&self, name: &str) -> Option<OpenedExport> {
+    fn open(&self, name: &str, _: &Peer) -> Option<OpenedExport> {
         matches!(name, "" | "disk").then(|| OpenedExport {
             name: "disk".to_owned(),
             description: String::new(),

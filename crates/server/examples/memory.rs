@@ -11,7 +11,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use hotbay_block::MemoryDevice;
-use hotbay_server::{ExportDescription, Exports, Limits, ListenAddress, OpenedExport, Server};
+use hotbay_server::{
+    ExportDescription, Exports, Limits, ListenAddress, OpenedExport, Peer, Server,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 const NAME: &str = "memory";
@@ -19,11 +21,11 @@ const NAME: &str = "memory";
 struct One(Arc<MemoryDevice>);
 
 impl Exports for One {
-    fn list(&self) -> Vec<ExportDescription> {
+    fn list(&self, _: &Peer) -> Vec<ExportDescription> {
         vec![ExportDescription { name: NAME.to_owned(), description: "kept in memory".to_owned() }]
     }
 
-    fn open(&self, name: &str) -> Option<OpenedExport> {
+    fn open(&self, name: &str, _: &Peer) -> Option<OpenedExport> {
         ["", NAME].contains(&name).then(|| OpenedExport {
             name: NAME.to_owned(),
             description: "kept in memory".to_owned(),

@@ -31,6 +31,7 @@ const EARLY_BYTES: usize = 8 << 10;
 pub(crate) struct Connection {
     socket: Socket,
     is_local: bool,
+    user: Option<u32>,
     /// What a look has received, and how much of it was read.
     early: Vec<u8>,
     read: usize,
@@ -59,8 +60,9 @@ enum Unwatched {
 }
 
 impl Connection {
-    pub(crate) const fn unix(stream: UnixStream) -> Self {
-        Self::new(Watched::Unix(stream), true)
+    pub(crate) fn unix(stream: UnixStream) -> Self {
+        let user = stream.peer_cred().ok().map(|peer| peer.uid());
+        Self { user, ..Self::new(Watched::Unix(stream), true) }
     }
 
     pub(crate) const fn tcp(stream: TcpStream) -> Self {
@@ -69,12 +71,17 @@ impl Connection {
 
     const fn new(socket: Watched, is_local: bool) -> Self {
         let socket = Socket::Watched(socket);
-        Self { socket, is_local, early: Vec::new(), read: 0, failed: None }
+        Self { socket, is_local, user: None, early: Vec::new(), read: 0, failed: None }
     }
 
     /// Whether its client is on this machine, and one that the socket file's mode lets in.
     pub(crate) const fn is_local(&self) -> bool {
         self.is_local
+    }
+
+    /// The user at the other end, as the kernel says; `None` over a network.
+    pub(crate) const fn user(&self) -> Option<u32> {
+        self.user
     }
 
     /// The socket, put back into the runtime's watch where it is out of it.

@@ -7,15 +7,16 @@ use hotbay_block::{BoxFuture, Device, DeviceInfo};
 use hotbay_nbd::limits::PAYLOAD_BYTES_MAX;
 use hotbay_nbd::{BlockSizes, Export, ExportDescription, TransmissionFlags};
 
+use crate::Peer;
 use crate::contexts::Context;
 
-/// Where a server finds its exports. Asked once for each negotiation, from any task; must not wait.
+/// Where a server finds its exports. Asked as often as clients ask, from any task; must not wait.
 pub trait Exports: Send + Sync {
-    /// The exports that clients may see.
-    fn list(&self) -> Vec<ExportDescription>;
+    /// The exports that this client may open.
+    fn list(&self, peer: &Peer) -> Vec<ExportDescription>;
 
-    /// The export of this name; of the default one where the name is empty; `None` where there is none.
-    fn open(&self, name: &str) -> Option<OpenedExport>;
+    /// The export of this name; of the default one where the name is empty; `None` where there is none that this client may open.
+    fn open(&self, name: &str, peer: &Peer) -> Option<OpenedExport>;
 }
 
 /// An export that a client has asked for.
@@ -42,14 +43,14 @@ pub(crate) struct Opened {
     pub(crate) exchanged: BoxFuture<'static, ()>,
 }
 
-/// [`Exports`] as the negotiation sees them.
-pub(crate) struct Negotiable<'a>(pub(crate) &'a dyn Exports);
+/// [`Exports`] as the negotiation with a client sees them.
+pub(crate) struct Negotiable<'a>(pub(crate) &'a dyn Exports, pub(crate) &'a Peer);
 
 impl hotbay_nbd::Exports for Negotiable<'_> {
     type Opened = Opened;
 
     fn list(&self) -> Vec<ExportDescription> {
-        self.0.list()
+        self.0.list(self.1)
     }
 
     fn contexts(&self) -> &'static [&'static str] {
@@ -57,7 +58,7 @@ impl hotbay_nbd::Exports for Negotiable<'_> {
     }
 
     fn open(&self, name: &str) -> Option<(Export, Self::Opened)> {
-        let OpenedExport { name, description, device } = self.0.open(name)?;
+        let OpenedExport { name, description, device } = self.0.open(name, self.1)?;
         // Before the device is described: an exchange that comes between the two closes the session.
         let exchanged = device.exchanged();
         let info = device.info();
@@ -128,11 +129,11 @@ mod tests {
     struct One(Arc<dyn Device>);
 
     impl Exports for One {
-        fn list(&self) -> Vec<ExportDescription> {
+        fn list(&self, _: &Peer) -> Vec<ExportDescription> {
             Vec::new()
         }
 
-        fn open(&self, _: &str) -> Option<OpenedExport> {
+        fn open(&self, _: &str, _: &Peer) -> Option<OpenedExport> {
             let (name, description) = (String::new(), String::new());
             Some(OpenedExport { name, description, device: self.0.clone() })
         }
@@ -141,7 +142,7 @@ mod tests {
     #[test]
     fn an_exchange_amid_the_description_is_not_missed() {
         let device = Arc::new(Restless(watch::channel(()).0, MemoryDevice::new(512)));
-        let (_, opened) = Negotiable(&One(device)).open("").unwrap();
+        let (_, opened) = Negotiable(&One(device), &Peer::default()).open("").unwrap();
         assert!(opened.exchanged.now_or_never().is_some());
     }
 }

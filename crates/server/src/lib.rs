@@ -50,6 +50,7 @@ mod exports;
 mod limits;
 mod listener;
 mod negotiation;
+mod peer;
 mod server;
 mod session;
 mod sessions;
@@ -62,6 +63,8 @@ pub use error::BindError;
 pub use exports::{Exports, OpenedExport};
 pub use hotbay_nbd::ExportDescription;
 pub use limits::Limits;
+pub use listener::Inherited;
+pub use peer::Peer;
 pub use server::Server;
 pub use sessions::Sessions;
 pub use tls::{

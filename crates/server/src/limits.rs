@@ -16,6 +16,9 @@ pub struct Limits {
     /// The most bytes that these requests carry, in either direction; one request is always let through.
     /// Default 128 MiB.
     pub bytes_per_session: usize,
+    /// The most bytes that the requests of all sessions together carry. Beyond it a session has one request at a time, which
+    /// every session may always have: who does not take replies holds up nobody else. Default 1 GiB.
+    pub bytes_in_all: usize,
     /// How long a server that is being stopped waits for its sessions to answer what is under way.
     /// Default 30 s.
     pub stop_deadline: Duration,
@@ -31,6 +34,7 @@ impl Default for Limits {
             handshake_deadline: Duration::from_secs(30),
             requests_per_session: 256,
             bytes_per_session: 128 << 20,
+            bytes_in_all: 1 << 30,
             stop_deadline: Duration::from_secs(30),
             busy_poll: Duration::ZERO,
         }

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::path::Path;
 use std::task::{Context, Poll};
 
 use rustix::net::sockopt;
@@ -14,6 +15,15 @@ use crate::{BindError, ListenAddress};
 /// What the system may hold of a Unix connection's replies, in bytes: enough for a long read in one go.
 const UNIX_SEND_BYTES: usize = 1 << 20;
 
+/// A socket that whoever started this process listens on already.
+#[derive(Debug)]
+pub enum Inherited {
+    /// A Unix socket.
+    Unix(std::os::unix::net::UnixListener),
+    /// One of TCP.
+    Tcp(std::net::TcpListener),
+}
+
 /// A socket that is listened on.
 #[derive(Debug)]
 pub(crate) struct Listener {
@@ -24,7 +34,10 @@ pub(crate) struct Listener {
 
 #[derive(Debug)]
 enum Kind {
-    Unix(UnixListener, #[expect(dead_code, reason = "removes the file when dropped")] SocketFile),
+    Unix(
+        UnixListener,
+        #[expect(dead_code, reason = "removes the file when dropped")] Option<SocketFile>,
+    ),
     Tcp(TcpListener),
 }
 
@@ -36,7 +49,7 @@ impl Listener {
                 .and_then(|(listener, file)| Ok((UnixListener::from_std(listener)?, file)))
                 .map(|(listener, file)| Self {
                     address: address.clone(),
-                    kind: Kind::Unix(listener, file),
+                    kind: Kind::Unix(listener, Some(file)),
                 })
                 .map_err(|refused| Self::refused(address, refused)),
             ListenAddress::Tcp { host, port } => {
@@ -52,6 +65,26 @@ impl Listener {
                     }
                     Err(error) => Err(Self::refused(address, Refused::Io(error))),
                 }
+            }
+        }
+    }
+
+    /// Takes one that is listened on. The address of a Unix socket without a path is `unix:`.
+    pub(crate) fn adopt(socket: Inherited) -> io::Result<Self> {
+        match socket {
+            Inherited::Unix(listener) => {
+                listener.set_nonblocking(true)?;
+                let place = listener.local_addr()?;
+                let path = place.as_pathname().map(Path::to_owned).unwrap_or_default();
+                let address = ListenAddress::Unix(path);
+                Ok(Self { address, kind: Kind::Unix(UnixListener::from_std(listener)?, None) })
+            }
+            Inherited::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                let place = listener.local_addr()?;
+                let address =
+                    ListenAddress::Tcp { host: place.ip().to_string(), port: place.port() };
+                Ok(Self { address, kind: Kind::Tcp(TcpListener::from_std(listener)?) })
             }
         }
     }

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use hotbay_nbd::{Chosen, HandshakeError, ServerHandshake, Step};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::exports::{Exports, Negotiable, Opened};
+use crate::exports::{Negotiable, Opened};
 
 /// Bytes received at once. With the bound on an option's data it bounds what a client can make this hold.
 const RECEIVE_BYTES: usize = 4096;
@@ -45,12 +45,11 @@ pub(crate) enum NegotiationError {
 pub(crate) async fn negotiate<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     handshake: &mut ServerHandshake,
-    exports: &dyn Exports,
+    exports: &Negotiable<'_>,
 ) -> Result<Outcome, NegotiationError> {
-    let exports = Negotiable(exports);
     let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
     loop {
-        let step = handshake.advance(&mut input, &mut output, &exports)?;
+        let step = handshake.advance(&mut input, &mut output, exports)?;
         if matches!(step, Step::Aborted) {
             // The client may close without waiting for the answer.
             let _ = stream.write_all_buf(&mut output).await;

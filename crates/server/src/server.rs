@@ -17,9 +17,11 @@ use tokio_rustls::server::TlsStream;
 
 use crate::connection::Connection;
 use crate::contexts::Contexts;
-use crate::listener::{self, Listener};
+use crate::exports::Negotiable;
+use crate::listener::{self, Inherited, Listener};
 use crate::negotiation::{Agreed, NegotiationError, Outcome, negotiate};
-use crate::session::{self, End, Floor, Look};
+use crate::peer::Peer;
+use crate::session::{self, Budget, End, Floor, Look};
 use crate::tls::{Tls, TlsMode};
 use crate::{BindError, Exports, Limits, ListenAddress, Sessions};
 
@@ -43,6 +45,7 @@ struct Context {
     limits: Limits,
     sessions: Sessions,
     tls: Option<Tls>,
+    budget: Budget,
     /// Where sessions may spin before they sleep.
     floor: Option<Arc<Floor>>,
 }
@@ -78,9 +81,27 @@ impl Server {
         for address in addresses {
             listeners.push(Listener::bind(address).await?);
         }
+        Ok(Self::over(listeners, exports, limits))
+    }
+
+    /// Takes sockets that are listened on already. Their files are left to whoever made them.
+    ///
+    /// # Errors
+    /// Where one cannot be used; then none is.
+    pub fn adopt(
+        sockets: Vec<Inherited>,
+        exports: Arc<dyn Exports>,
+        limits: Limits,
+    ) -> std::io::Result<Self> {
+        let listeners = sockets.into_iter().map(Listener::adopt).collect::<Result<_, _>>()?;
+        Ok(Self::over(listeners, exports, limits))
+    }
+
+    fn over(listeners: Vec<Listener>, exports: Arc<dyn Exports>, limits: Limits) -> Self {
         let floor = Floor::new(limits.busy_poll, threads_that_run());
-        let context = Context { exports, limits, sessions: Sessions::default(), tls: None, floor };
-        Ok(Self { listeners, context })
+        let (sessions, budget) = (Sessions::default(), Budget::default());
+        let context = Context { exports, limits, sessions, tls: None, budget, floor };
+        Self { listeners, context }
     }
 
     /// It, with TLS.
@@ -233,7 +254,8 @@ async fn negotiate_in_either(
 ) -> Result<Option<Ready>, NegotiationError> {
     let exports = &*context.exports;
     let mut handshake = ServerHandshake::new(context.tls_for(&connection));
-    match negotiate(&mut connection, &mut handshake, exports).await? {
+    let peer = Peer::in_the_clear(&connection);
+    match negotiate(&mut connection, &mut handshake, &Negotiable(exports, &peer)).await? {
         Outcome::Agreed(agreed) => return Ok(Some(Ready::Clear(connection, agreed))),
         Outcome::StartTls => {}
         Outcome::Left => return Ok(None),
@@ -242,7 +264,8 @@ async fn negotiate_in_either(
     let Some(tls) = &context.tls else { return Ok(None) };
     let accepted = tls.acceptor().accept(connection).await;
     let mut stream = Box::new(accepted.map_err(NegotiationError::Tls)?);
-    match negotiate(&mut *stream, &mut handshake, exports).await? {
+    let peer = Peer::in_tls(&stream);
+    match negotiate(&mut *stream, &mut handshake, &Negotiable(exports, &peer)).await? {
         Outcome::Agreed(agreed) => Ok(Some(Ready::Encrypted(stream, agreed))),
         Outcome::StartTls | Outcome::Left => Ok(None),
     }
@@ -274,7 +297,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Look + Unpin>(
     let spin = session::Spin::new(context.floor.clone());
     let stopped = stopped(stopping);
     let tally = session::Tally::new(entered.counters());
-    let limits = &context.limits;
+    let limits = (&context.limits, context.budget.share());
     // The numbers come from our own list of names.
     let contexts = Contexts::of_numbers(&contexts).unwrap_or_default();
     let terms = session::Terms { dialect, contexts };

@@ -80,13 +80,13 @@ class Wire:
             pass
         return True
 
-    def take_all(self):
-        """All that comes until the server hangs up."""
+    def take_all(self, most=1 << 20):
+        """All that comes until the server hangs up, or so much."""
         whole = b""
         try:
-            while piece := self.socket.recv(65536):
+            while len(whole) < most and (piece := self.socket.recv(65536)):
                 whole += piece
-        except ConnectionResetError:
+        except (ConnectionResetError, ssl.SSLError):
             pass
         return whole
 

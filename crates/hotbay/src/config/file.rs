@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::allow::Allowed;
 use super::complaint;
 use super::hook::HookTable;
 use super::tls::TlsTable;
 use super::value::{
-    AbsentReads, BayCount, BusyPoll, Bytes, Count, JournalFull, Layout, Listen, Medium, Metrics,
-    Name, Time,
+    AbsentReads, BayCount, BusyPoll, Bytes, Count, Description, JournalFull, Layout, Listen,
+    Medium, Metrics, Name, Time,
 };
 use crate::failure::Failure;
 
@@ -36,6 +37,8 @@ pub(super) type AbsentWait = Time<100, HOUR_MS>;
 pub(super) type IoDeadline = Time<SECOND_MS, HOUR_MS>;
 /// How long a client may take to say what it wants.
 pub(super) type HandshakeTimeout = Time<SECOND_MS, { 300 * SECOND_MS }>;
+/// What requests may carry together. Below the longest request sessions would take turns.
+pub(super) type BytesInFlight = Bytes<{ 64 * MIB }, { 1 << 40 }>;
 /// How many clients there may be at once.
 pub(super) type ConnectionCount = Count<1, 65536>;
 
@@ -87,6 +90,10 @@ pub(crate) struct ConfigFile {
     pub(super) handshake_timeout: Option<HandshakeTimeout>,
     /// How long a session spins before it sleeps, 0s to 50us; default `0s`: not at all.
     pub(super) busy_poll: Option<BusyPoll>,
+    /// How many bytes the requests of all sessions carry, 64MiB to 1TiB; default `1GiB`.
+    pub(super) max_bytes_in_flight: Option<BytesInFlight>,
+    /// Who may open the volumes that do not say otherwise; default everyone.
+    pub(super) allow: Option<Vec<Allowed>>,
     /// Whether NBD clients talk in TLS.
     #[serde(default)]
     pub(super) tls: TlsTable,
@@ -144,6 +151,14 @@ pub(super) struct VolumeTable {
     pub(super) retained_limit: Option<RetainedLimit>,
     /// Whether a medium that went away is put back by itself when it returns; default `true`.
     pub(super) auto_insert: Option<bool>,
+    /// Who may open it; default: who the drive's `allow` says.
+    pub(super) allow: Option<Vec<Allowed>>,
+    /// Whether clients can read it and no more; default `false`.
+    pub(super) read_only: Option<bool>,
+    /// Whether clients are told that it is a spinning disk; default `false`.
+    pub(super) rotational: Option<bool>,
+    /// What people read in a list of exports, up to 1024 characters; default nothing.
+    pub(super) description: Option<Description>,
 }
 
 impl ConfigFile {

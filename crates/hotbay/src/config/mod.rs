@@ -3,6 +3,7 @@
 //! [`ConfigFile`] is what the user typed, each key optional. [`Config`] is what the daemon runs with, each
 //! value there, checked and absolute. Between the two lies [`resolve`], and nothing else knows a default.
 
+mod allow;
 mod complaint;
 mod difference;
 mod file;
@@ -13,6 +14,7 @@ mod summary;
 mod tls;
 mod value;
 
+pub(crate) use allow::Allowed;
 pub(crate) use difference::{Difference, Effect, differences};
 pub(crate) use file::{ConfigFile, DefaultsTable, read_text};
 pub(crate) use hook::HookConfig;

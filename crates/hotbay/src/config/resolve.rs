@@ -10,19 +10,21 @@ use std::time::Duration;
 use hotbay_media::{ByteSize, MediumSpec};
 use hotbay_server::ListenAddress;
 
+use super::allow::Allowed;
 use super::file::{ConfigFile, DefaultsTable, VolumeTable};
 use super::hook::{self, HookConfig};
 use super::places::Environment;
 use super::tls::{self, TlsConfig};
 use super::value::{
-    AbsentReads, BayCount, BusyPoll, JournalFull, Layout, Listen, Medium, Metrics, Name,
-    VolumeFlag, check_socket_path,
+    AbsentReads, BayCount, BusyPoll, Description, JournalFull, Layout, Listen, Medium, Metrics,
+    Name, VolumeFlag, check_socket_path,
 };
 use crate::failure::Failure;
 
 /// The most volumes that one drive has.
 const VOLUMES_MAX: usize = 64;
 const MAX_CONNECTIONS: u32 = 1024;
+const MAX_BYTES_IN_FLIGHT: u64 = 1 << 30;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 const BUSY_POLL: Duration = Duration::ZERO;
 const ABSENT_WAIT: Duration = Duration::from_secs(30);
@@ -78,6 +80,10 @@ pub(crate) struct Config {
     pub(crate) metrics: Metrics,
     /// How many NBD clients may be connected at once; 1 to 65536.
     pub(crate) max_connections: u32,
+    /// How many bytes the requests of all sessions carry; 64 MiB to 1 TiB.
+    pub(crate) max_bytes_in_flight: u64,
+    /// Who may open a volume that does not say otherwise.
+    pub(crate) allow: Vec<Allowed>,
     /// How long a client's handshake may take; 1 s to 5 min.
     pub(crate) handshake_timeout: Duration,
     /// How long a session spins before it sleeps; 0 to 50 µs.
@@ -120,6 +126,14 @@ pub(crate) struct VolumeConfig {
     pub(crate) retained_limit_bytes: u64,
     /// Whether the medium is put back without anybody asking.
     pub(crate) auto_insert: AutoInsert,
+    /// Who may open it.
+    pub(crate) allow: Vec<Allowed>,
+    /// Whether clients can read it and no more.
+    pub(crate) read_only: bool,
+    /// Whether clients are told that it is a spinning disk.
+    pub(crate) rotational: bool,
+    /// What people read of it; may be empty.
+    pub(crate) description: String,
 }
 
 /// Whether a medium that went away is put back without anybody asking.
@@ -154,9 +168,10 @@ pub(crate) fn resolve(
         (_, None) => vec![ListenAddress::Unix(environment.run(Some(&state))?.join("nbd.sock"))],
     };
     refuse_equal_flags(&overrides.volumes)?;
-    let mut volumes = volumes_of(file.volume, file.defaults, overrides.volumes);
+    let allow = file.allow.unwrap_or_else(|| vec![Allowed::Everyone]);
+    let mut volumes = volumes_of(file.volume, (file.defaults, &allow), overrides.volumes);
     if volumes.is_empty() {
-        volumes = built_in_volumes(&state, file.defaults);
+        volumes = built_in_volumes(&state, (file.defaults, &allow));
     }
     for volume in &mut volumes {
         volume.medium = volume.medium.clone().absolute(&environment.current);
@@ -172,6 +187,8 @@ pub(crate) fn resolve(
         state,
         metrics: overrides.metrics.or(file.metrics).unwrap_or(Metrics::Off),
         max_connections: file.max_connections.map_or(MAX_CONNECTIONS, |count| count.0),
+        max_bytes_in_flight: file.max_bytes_in_flight.map_or(MAX_BYTES_IN_FLIGHT, |size| size.0),
+        allow,
         handshake_timeout: file.handshake_timeout.map_or(HANDSHAKE_TIMEOUT, |time| time.0),
         busy_poll: overrides.busy_poll.or(file.busy_poll).map_or(BUSY_POLL, |time| time.0),
         hooks: hook::resolve(file.hook)?,
@@ -195,7 +212,7 @@ fn refuse_equal_flags(flags: &[VolumeFlag]) -> Result<(), Failure> {
 /// The volumes of the file, then those that only the flags name.
 fn volumes_of(
     tables: Vec<VolumeTable>,
-    defaults: DefaultsTable,
+    defaults: (DefaultsTable, &[Allowed]),
     flags: Vec<VolumeFlag>,
 ) -> Vec<VolumeConfig> {
     let mut volumes: Vec<_> =
@@ -210,7 +227,10 @@ fn volumes_of(
 }
 
 /// What there is when nobody names a volume: two small ones, so that `hotbay serve` alone shows something.
-fn built_in_volumes(state: &std::path::Path, defaults: DefaultsTable) -> Vec<VolumeConfig> {
+fn built_in_volumes(
+    state: &std::path::Path,
+    defaults: (DefaultsTable, &[Allowed]),
+) -> Vec<VolumeConfig> {
     let volume = |name: &str| {
         let path = state.join("media").join(format!("{name}.img"));
         let medium = MediumSpec::File { path, create: Some(BUILT_IN_SIZE) };
@@ -221,7 +241,7 @@ fn built_in_volumes(state: &std::path::Path, defaults: DefaultsTable) -> Vec<Vol
 }
 
 impl VolumeConfig {
-    fn from_table(table: VolumeTable, defaults: DefaultsTable) -> Self {
+    fn from_table(table: VolumeTable, (defaults, allow): (DefaultsTable, &[Allowed])) -> Self {
         let Medium(medium) = table.medium;
         let said = DefaultsTable {
             absent_reads: table.absent_reads.or(defaults.absent_reads),
@@ -232,10 +252,21 @@ impl VolumeConfig {
             retained_limit: table.retained_limit.or(defaults.retained_limit),
             auto_insert: table.auto_insert.or(defaults.auto_insert),
         };
-        Self::with_defaults(table.name.into_inner(), medium, said)
+        let volume = Self::with_defaults(table.name.into_inner(), medium, (said, allow));
+        Self {
+            allow: table.allow.unwrap_or(volume.allow),
+            read_only: table.read_only.unwrap_or_default(),
+            rotational: table.rotational.unwrap_or_default(),
+            description: table.description.map(|Description(text)| text).unwrap_or_default(),
+            ..volume
+        }
     }
 
-    fn with_defaults(name: Name, medium: MediumSpec, said: DefaultsTable) -> Self {
+    fn with_defaults(
+        name: Name,
+        medium: MediumSpec,
+        (said, allow): (DefaultsTable, &[Allowed]),
+    ) -> Self {
         let journal_limit_bytes = said.journal_limit.map_or(JOURNAL_LIMIT_BYTES, |size| size.0);
         let retained_default = RETAINED_LIMIT_BYTES.min(journal_limit_bytes / RETAINED_SHARE);
         Self {
@@ -251,6 +282,10 @@ impl VolumeConfig {
                 None | Some(true) => AutoInsert::WhenItReturns,
                 Some(false) => AutoInsert::Never,
             },
+            allow: allow.to_vec(),
+            read_only: false,
+            rotational: false,
+            description: String::new(),
         }
     }
 }
@@ -266,7 +301,7 @@ impl Config {
 
     /// A further volume, with the settings of one that says nothing of its own.
     pub(crate) fn volume_of_defaults(&self, name: Name, medium: MediumSpec) -> VolumeConfig {
-        VolumeConfig::with_defaults(name, medium, self.defaults)
+        VolumeConfig::with_defaults(name, medium, (self.defaults, &self.allow))
     }
 
     /// Checks that the volumes get along with each other.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use hotbay_media::ByteSize;
 
+use super::allow::Allowed;
 use super::resolve::{AutoInsert, Config, VolumeConfig};
 use super::value::{AbsentReads, JournalFull, format_duration};
 
@@ -14,12 +15,12 @@ pub(super) type Line = (&'static str, String);
 pub(crate) fn summary(config: &Config) -> String {
     let mut text = String::new();
     for (key, value) in lines(config) {
-        _ = writeln!(text, "{key:<18} {value}");
+        _ = writeln!(text, "{}", format!("{key:<19} {value}").trim_end());
     }
     for volume in &config.volumes {
         _ = writeln!(text, "\nvolume {}", volume.name);
         for (key, value) in volume_lines(volume) {
-            _ = writeln!(text, "  {key:<16} {value}");
+            _ = writeln!(text, "{}", format!("  {key:<17} {value}").trim_end());
         }
     }
     text
@@ -38,11 +39,20 @@ pub(super) fn lines(config: &Config) -> Vec<Line> {
         ("state", config.state.display().to_string()),
         ("metrics", config.metrics.to_string()),
         ("max_connections", config.max_connections.to_string()),
+        ("max_bytes_in_flight", ByteSize(config.max_bytes_in_flight).to_string()),
+        ("allow", all(&config.allow)),
         ("handshake_timeout", format_duration(config.handshake_timeout)),
         ("busy_poll", format_duration(config.busy_poll)),
     ];
     lines.extend(config.hooks.iter().map(|hook| ("hook", hook.to_string())));
     lines
+}
+
+fn all(allow: &[Allowed]) -> String {
+    match allow {
+        [] => "nobody".to_owned(),
+        allow => allow.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// What it says of a volume.
@@ -64,5 +74,9 @@ pub(super) fn volume_lines(volume: &VolumeConfig) -> Vec<Line> {
         ("journal_full", full.into()),
         ("retained_limit", ByteSize(volume.retained_limit_bytes).to_string()),
         ("auto_insert", (volume.auto_insert == AutoInsert::WhenItReturns).to_string()),
+        ("allow", all(&volume.allow)),
+        ("read_only", volume.read_only.to_string()),
+        ("rotational", volume.rotational.to_string()),
+        ("description", volume.description.clone()),
     ]
 }

@@ -34,37 +34,47 @@ fn listen(config: &Config) -> Vec<String> {
 fn nothing_said_is_two_volumes_that_just_work() {
     let config = parsed("", nothing()).unwrap();
     let expected = "\
-name               hotbay
-bays               2
-layout             volumes
-listen             unix:/run/user/1/hotbay/nbd.sock
-tls                off
-control            /run/user/1/hotbay/control.sock
-state              /home/me/.local/state/hotbay
-metrics            off
-max_connections    1024
-handshake_timeout  30s
-busy_poll          0s
+name                hotbay
+bays                2
+layout              volumes
+listen              unix:/run/user/1/hotbay/nbd.sock
+tls                 off
+control             /run/user/1/hotbay/control.sock
+state               /home/me/.local/state/hotbay
+metrics             off
+max_connections     1024
+max_bytes_in_flight 1GiB
+allow               everyone
+handshake_timeout   30s
+busy_poll           0s
 
 volume a
-  medium           file:/home/me/.local/state/hotbay/media/a.img?create=64MiB
-  absent_reads     wait
-  absent_wait      30s
-  io_deadline      30s
-  journal_limit    1GiB
-  journal_full     wait
-  retained_limit   64MiB
-  auto_insert      true
+  medium            file:/home/me/.local/state/hotbay/media/a.img?create=64MiB
+  absent_reads      wait
+  absent_wait       30s
+  io_deadline       30s
+  journal_limit     1GiB
+  journal_full      wait
+  retained_limit    64MiB
+  auto_insert       true
+  allow             everyone
+  read_only         false
+  rotational        false
+  description
 
 volume b
-  medium           file:/home/me/.local/state/hotbay/media/b.img?create=64MiB
-  absent_reads     wait
-  absent_wait      30s
-  io_deadline      30s
-  journal_limit    1GiB
-  journal_full     wait
-  retained_limit   64MiB
-  auto_insert      true
+  medium            file:/home/me/.local/state/hotbay/media/b.img?create=64MiB
+  absent_reads      wait
+  absent_wait       30s
+  io_deadline       30s
+  journal_limit     1GiB
+  journal_full      wait
+  retained_limit    64MiB
+  auto_insert       true
+  allow             everyone
+  read_only         false
+  rotational        false
+  description
 ";
     assert_eq!(summary(&config), expected);
 }
@@ -80,6 +90,8 @@ fn every_key_arrives() {
         state = "s"
         metrics = "[::]:1"
         max_connections = 7
+        max_bytes_in_flight = "64MiB"
+        allow = ["user:0", "certificate:a b"]
         handshake_timeout = "5s"
         busy_poll = "50us"
         [[hook]]
@@ -102,30 +114,40 @@ fn every_key_arrives() {
         journal_full = "error"
         retained_limit = "1MiB"
         auto_insert = false
+        allow = []
+        read_only = true
+        rotational = true
+        description = "a stick"
     "#;
     let expected = "\
-name               shelf
-bays               1
-layout             volumes
-listen             unix:/here/n.sock, tcp:[::1]:10809
-tls                offered, with /tls/c.pem and /here/k.pem, clients may show a certificate signed by /ca.pem
-control            /here/c.sock
-state              /here/s
-metrics            [::]:1
-max_connections    7
-handshake_timeout  5s
-busy_poll          50us
-hook               /x y for lost, at most 1m
+name                shelf
+bays                1
+layout              volumes
+listen              unix:/here/n.sock, tcp:[::1]:10809
+tls                 offered, with /tls/c.pem and /here/k.pem, clients may show a certificate signed by /ca.pem
+control             /here/c.sock
+state               /here/s
+metrics             [::]:1
+max_connections     7
+max_bytes_in_flight 64MiB
+allow               user:0, certificate:a b
+handshake_timeout   5s
+busy_poll           50us
+hook                /x y for lost, at most 1m
 
 volume usb
-  medium           file:/here/usb.img
-  absent_reads     error
-  absent_wait      1m30s
-  io_deadline      10s
-  journal_limit    16MiB
-  journal_full     error
-  retained_limit   1MiB
-  auto_insert      false
+  medium            file:/here/usb.img
+  absent_reads      error
+  absent_wait       1m30s
+  io_deadline       10s
+  journal_limit     16MiB
+  journal_full      error
+  retained_limit    1MiB
+  auto_insert       false
+  allow             nobody
+  read_only         true
+  rotational        true
+  description       a stick
 ";
     assert_eq!(summary(&parsed(text, nothing()).unwrap()), expected);
 }

@@ -52,7 +52,9 @@ macro_rules! deserialize_text {
 }
 
 deserialize_text! {
+    super::allow::Allowed: "who may, in quotes, such as \"everyone\", \"user:1000\" or \"certificate:laptop\"",
     BusyPoll: "a duration in quotes, such as \"50us\"",
+    Description: "a text in quotes",
     super::hook::Event: "an event in quotes, such as \"lost\"",
     Name: "a name in quotes, such as \"usb\"",
     Layout: "a layout in quotes, such as \"volumes\"",
@@ -95,6 +97,31 @@ impl FromStr for Name {
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// What people read of a volume: one line, up to 1024 bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Description(pub(super) String);
+
+impl Description {
+    const BYTES_MAX: usize = 1024;
+}
+
+impl FromStr for Description {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.len() > Self::BYTES_MAX {
+            return Err(format!(
+                "a description has at most 1024 bytes, this one has {}",
+                text.len()
+            ));
+        }
+        if text.chars().any(char::is_control) {
+            return Err("a description is one line, without control characters".to_owned());
+        }
+        Ok(Self(text.to_owned()))
     }
 }
 

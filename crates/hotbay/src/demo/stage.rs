@@ -45,7 +45,7 @@ impl Stage {
             &Arc::default(),
         )
         .await?;
-        let exports = Arc::new(LayoutExports::new(&drive, config.layout, &config.state).await?);
+        let exports = Arc::new(LayoutExports::new(&drive, &config).await?);
         let server = Server::bind(&config.listen, exports, assemble::limits(&config))
             .await
             .map_err(|error| Failure::new(error.to_string()))?;

@@ -4,9 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use hotbay_drive::{Drive, EventKind, State, VolumeStatus};
-use hotbay_server::{
-    ERRORS, Exports as _, Operation, OperationTraffic, Sessions, Traffic, latency_bounds,
-};
+use hotbay_server::{ERRORS, Operation, OperationTraffic, Sessions, Traffic, latency_bounds};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text};
 use prometheus_client::metrics::MetricType;
@@ -141,7 +139,7 @@ impl Collector for DriveMetrics {
         }
         self.encode_events(&mut encoder)?;
         let exports: Vec<ScrapedExport> =
-            self.exports.list().into_iter().map(|export| self.scrape(export.name)).collect();
+            self.exports.all().into_iter().map(|export| self.scrape(export.name)).collect();
         encode_sessions(&mut encoder, &exports)?;
         encode_bytes(&mut encoder, &exports)?;
         encode_errors(&mut encoder, &exports)?;

@@ -66,7 +66,7 @@ impl Stage {
         let shelf = Arc::<Shelf>::default();
         let state = Arc::new(StateDirectory::take(&config.state)?);
         let drive = assemble::drive(&config, &state, &shelf).await?;
-        let exports = LayoutExports::new(&drive, config.layout, &config.state).await?;
+        let exports = LayoutExports::new(&drive, &config).await?;
         let server =
             Server::bind(&config.listen, Arc::new(exports.clone()), assemble::limits(&config))
                 .await
@@ -81,7 +81,7 @@ impl Stage {
             shelf: Arc::clone(&shelf),
         };
         let handler = Handler {
-            arrangement: Arc::new(Arrangement::new(parts, server.sessions())?),
+            arrangement: Arc::new(Arrangement::new(parts, server.sessions(), exports.terms())?),
             drive: Arc::clone(&drive),
             shelf: Arc::clone(&shelf),
             sessions: server.sessions(),

@@ -26,6 +26,7 @@
 
 mod answer;
 mod arena;
+mod budget;
 mod in_flight;
 mod intake;
 mod long_read;
@@ -50,6 +51,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use self::answer::{Answer, Asked, Failure};
 use self::arena::Arena;
+pub(crate) use self::budget::{Budget, Share};
 use self::in_flight::{Answered, Awaited, Expects, InFlight, Said, UnderWay};
 use self::intake::{Admission, Intake, Next, OutOfStep};
 use self::long_write::LongWrite;
@@ -103,7 +105,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Look + Unpin>(
     stream: &mut S,
     (received, terms): (BytesMut, Terms),
     Opened { device, exchanged }: Opened,
-    limits: &Limits,
+    (limits, share): (&Limits, Share),
     spin: Spin,
     tally: Tally,
     stopped: impl Future<Output = ()> + Send + 'static,
@@ -115,6 +117,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Look + Unpin>(
         stream,
         device: Arc::new(Checked::new(device)),
         limits,
+        share,
         stops,
         terms,
         intake: Intake::new(received, terms.dialect),
@@ -175,6 +178,7 @@ struct Session<'a, S> {
     stream: &'a mut S,
     device: Arc<Checked<Arc<dyn Device>>>,
     limits: &'a Limits,
+    share: Share,
     /// What closes the session from this side.
     stops: FuturesUnordered<BoxFuture<'static, End>>,
     terms: Terms,
@@ -203,6 +207,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
             let answered = self.poll_in_flight(context);
             self.tally.end_round();
             let sent = self.poll_send(context);
+            self.share.set(self.load().bytes);
             if self.is_over() {
                 return Poll::Ready(self.end());
             }
@@ -500,6 +505,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
         Load {
             limits: self.limits,
             dialect: self.terms.dialect,
+            bytes_of_others: self.share.of_others(),
             requests: parts + self.in_flight.len() + self.replies.count(),
             bytes: of_parts + self.in_flight.carried_bytes() + self.replies.bytes(),
         }
@@ -510,6 +516,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
 struct Load<'a> {
     limits: &'a Limits,
     dialect: Dialect,
+    bytes_of_others: usize,
     requests: usize,
     bytes: usize,
 }
@@ -523,7 +530,8 @@ impl Load<'_> {
     fn admits(&self, header: &RequestHeader, device: &impl Device) -> Admission {
         let bytes = self.bytes + requests::carried_bytes(header, self.dialect);
         let has_room = self.requests < self.limits.requests_per_session
-            && bytes <= self.limits.bytes_per_session;
+            && bytes <= self.limits.bytes_per_session
+            && self.bytes_of_others.saturating_add(bytes) <= self.limits.bytes_in_all;
         match (self.is_nothing() || has_room, long_write::is_in_parts(header, device)) {
             (false, _) => Admission::NotNow,
             (true, true) => Admission::InParts,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use hotbay_block::{Device, DeviceInfo, Execution, MemoryDevice, Reply, Request};
 use hotbay_server::{
-    ExportDescription, Exports, Limits, ListenAddress, OpenedExport, Server, Sessions,
+    ExportDescription, Exports, Limits, ListenAddress, OpenedExport, Peer, Server, Sessions,
 };
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -31,12 +31,12 @@ impl Named {
 }
 
 impl Exports for Named {
-    fn list(&self) -> Vec<ExportDescription> {
+    fn list(&self, _: &Peer) -> Vec<ExportDescription> {
         let names = self.0.keys().cloned();
         names.map(|name| ExportDescription { name, description: String::new() }).collect()
     }
 
-    fn open(&self, name: &str) -> Option<OpenedExport> {
+    fn open(&self, name: &str, _: &Peer) -> Option<OpenedExport> {
         let found =
             if name.is_empty() { self.0.first_key_value() } else { self.0.get_key_value(name) };
         found.map(|(name, device)| OpenedExport {

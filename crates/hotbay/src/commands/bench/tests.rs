@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU64;
 use clap::Parser as _;
 use hotbay_block::{Device, DeviceInfo, Error, ErrorKind, Execution, MemoryDevice, Request};
 use hotbay_nbd::RequestHeader;
-use hotbay_server::{ExportDescription, Exports, Limits, OpenedExport, Server};
+use hotbay_server::{ExportDescription, Exports, Limits, OpenedExport, Peer, Server};
 use tokio::sync::oneshot;
 
 use super::measured::Kind;
@@ -69,11 +69,11 @@ impl Device for Watched {
 struct One(Arc<Watched>);
 
 impl Exports for One {
-    fn list(&self) -> Vec<ExportDescription> {
+    fn list(&self, _: &Peer) -> Vec<ExportDescription> {
         Vec::new()
     }
 
-    fn open(&self, name: &str) -> Option<OpenedExport> {
+    fn open(&self, name: &str, _: &Peer) -> Option<OpenedExport> {
         (name == "a").then(|| OpenedExport {
             name: name.to_owned(),
             description: String::new(),

@@ -109,3 +109,34 @@ async fn a_rest_does_not_end_a_session() {
         tokio::time::sleep(Duration::from_secs(10)).await;
     }
 }
+
+#[tokio::test]
+async fn beyond_what_all_carry_a_session_has_one_request_at_a_time() {
+    let limits = Limits { bytes_in_all: 10_000, ..Limits::default() };
+    let budget = Budget::default();
+    let mut greedy = budget.share();
+    greedy.set(10_000);
+    let mut stage = stage_with_share(1 << 16, limits, budget.share());
+    stage.client.write_all(&reads(0..3, 4000)).await.unwrap();
+    for cookie in 0..2 {
+        let call = stage.calls.recv().await.unwrap();
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        assert!(stage.calls.try_recv().is_err(), "a second request beyond the bound");
+        call.succeed(1);
+        assert_eq!(reply(&mut stage.client, 4000).await.0, cookie);
+    }
+    // With room for all of them there is no more waiting.
+    let third = stage.calls.recv().await.unwrap();
+    drop(greedy);
+    stage.client.write_all(&reads(3..4, 4000)).await.unwrap();
+    let fourth = stage.calls.recv().await.unwrap();
+    third.succeed(1);
+    fourth.succeed(1);
+    // What is carried is let go of with the session.
+    drop(stage);
+    while budget.share().of_others() > 0 {
+        tokio::task::yield_now().await;
+    }
+}

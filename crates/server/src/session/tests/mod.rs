@@ -114,11 +114,16 @@ struct Stage {
 
 /// A session over a pipe that holds `pipe` bytes in each direction.
 fn stage(pipe: usize, limits: Limits) -> Stage {
+    stage_with_share(pipe, limits, Share::default())
+}
+
+fn stage_with_share(pipe: usize, limits: Limits, share: Share) -> Stage {
     let (calls_in, calls) = mpsc::channel(1000);
     let (answered_in, answered) = watch::channel(0);
     let (exchange, exchanged) = watch::channel(false);
     let device = Scripted { calls: calls_in, answered: answered_in, exchanged };
-    let (client, stop, session) = start(pipe, limits, Arc::new(device));
+    let bounds = (limits, share);
+    let (client, stop, session) = start_with(Terms::default(), pipe, bounds, Arc::new(device));
     Stage { client, calls, answered, exchange, stop, session }
 }
 
@@ -127,7 +132,7 @@ fn start(
     limits: Limits,
     device: Arc<dyn Device>,
 ) -> (DuplexStream, watch::Sender<bool>, JoinHandle<End>) {
-    start_with(Terms::default(), pipe, limits, device)
+    start_with(Terms::default(), pipe, (limits, Share::default()), device)
 }
 
 fn start_in(
@@ -136,13 +141,14 @@ fn start_in(
     limits: Limits,
     device: Arc<dyn Device>,
 ) -> (DuplexStream, watch::Sender<bool>, JoinHandle<End>) {
-    start_with(Terms { dialect, ..Terms::default() }, pipe, limits, device)
+    let terms = Terms { dialect, ..Terms::default() };
+    start_with(terms, pipe, (limits, Share::default()), device)
 }
 
 fn start_with(
     terms: Terms,
     pipe: usize,
-    limits: Limits,
+    (limits, share): (Limits, Share),
     device: Arc<dyn Device>,
 ) -> (DuplexStream, watch::Sender<bool>, JoinHandle<End>) {
     let (client, mut server) = duplex(pipe);
@@ -154,7 +160,7 @@ fn start_with(
             &mut server,
             (BytesMut::new(), terms),
             opened,
-            &limits,
+            (&limits, share),
             Spin::new(None),
             Tally::new(Arc::default()),
             stopped,

@@ -103,7 +103,7 @@ impl Spinning {
                 &mut stream,
                 (BytesMut::new(), Terms::default()),
                 opened,
-                &limits,
+                (&limits, Share::default()),
                 spin,
                 Tally::new(Arc::default()),
                 stopped,

@@ -45,7 +45,7 @@ async fn ask(contexts: &[u32], flags: CommandFlags, offset: u64, length: u64) ->
     let contexts = Contexts::of_numbers(contexts).unwrap();
     let terms = Terms { dialect: Dialect::Structured, contexts };
     let (mut client, _stop, _session) =
-        start_with(terms, 4096, Limits::default(), Arc::new(Mapped));
+        start_with(terms, 4096, (Limits::default(), Share::default()), Arc::new(Mapped));
     let (command, cookie) = (Command::BlockStatus, Cookie(1));
     let mut bytes = BytesMut::new();
     let header = RequestHeader { command, flags, cookie, offset, length };
