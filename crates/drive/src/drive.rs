@@ -211,6 +211,11 @@ impl Drive {
         self.around.bays.set_count(count);
     }
 
+    /// Tells that a changer could not load or unload a volume's medium, and why.
+    pub fn tell_bay_command_failed(&self, volume: &str, why: &str) {
+        self.events().record(volume, EventKind::BayCommandFailed, why);
+    }
+
     /// Looks at all media at once, whether they are still there or there again, instead of at the next of the regular
     /// looks: for whoever hears that something was plugged in or pulled out. Returns before they have looked. However often
     /// it is called, they look a bounded number of times.

@@ -58,13 +58,15 @@ pub enum EventKind {
     Removed,
     /// The volume is larger.
     Grown,
+    /// The changer could not load or unload the volume's medium.
+    BayCommandFailed,
     /// Something an operator should know that changes no state.
     Warning,
 }
 
 impl EventKind {
     /// Every kind, for tables and counters.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Inserted,
         Self::Present,
         Self::Ejected,
@@ -87,6 +89,7 @@ impl EventKind {
         Self::Added,
         Self::Removed,
         Self::Grown,
+        Self::BayCommandFailed,
         Self::Warning,
     ];
 
@@ -116,6 +119,7 @@ impl EventKind {
             Self::Added => "added",
             Self::Removed => "removed",
             Self::Grown => "grown",
+            Self::BayCommandFailed => "bay-command-failed",
             Self::Warning => "warning",
         }
     }
@@ -133,6 +137,7 @@ impl EventKind {
             | Self::JournalWatermark
             | Self::JournalFull
             | Self::JournalCut
+            | Self::BayCommandFailed
             | Self::Warning => tracing::warn!(volume, kind, "{text}"),
             _ => tracing::info!(volume, kind, "{text}"),
         }

@@ -12,6 +12,7 @@
 //! * volumes as one disk: `layout`; volumes as copies of each other: `mirror`;
 //! * a medium going: `removal`; coming: `insertion`, `replay`; exchanged: `swap`, `copy`;
 //! * whether it is the one that went: `recognise`, `witness`, `observed`; where it was changed: `conflict`;
+//! * whose medium a changer loads next: `turns`;
 //! * a volume coming or going: `members`, `retire`; growing: `grow`.
 //!
 //! The transitions are a table that can be asked; a whole drive in another program, with a medium of its own, is in
@@ -71,6 +72,7 @@ mod swap;
 mod sync_place;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod turns;
 mod under_way;
 mod volume;
 mod watch;
@@ -90,5 +92,6 @@ pub use source::MediumSource;
 pub use start::VolumeSetup;
 pub use state::{Answer, State, Trigger, answer};
 pub use status::{DriveStatus, JournalStatus, Progress, VolumeStatus};
+pub use turns::{Exchange, Turn, TurnPolicy, Turns};
 pub use volume::Volume;
 pub use witness::{Witness, WitnessBlock};

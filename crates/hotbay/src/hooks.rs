@@ -5,16 +5,12 @@
 //! that is slow holds up nobody; when it is slower than the history is long it misses the oldest events, and that is
 //! logged. A command that takes too long is killed, with all that it started in its process group.
 
-use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use hotbay_drive::{Drive, Event};
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::{Child, Command};
-use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::process::Command;
 
+use crate::bounded_command::{self, Ended};
 use crate::config::HookConfig;
 
 /// What every command of every hook is told.
@@ -48,14 +44,6 @@ pub(crate) async fn run(hook: HookConfig, facts: Facts, drive: Arc<Drive>, mut s
     }
 }
 
-/// How a command ended.
-#[derive(Debug)]
-enum Ended {
-    By(ExitStatus),
-    TookTooLong,
-    Failed(std::io::Error),
-}
-
 /// What went wrong is for the log alone: an event about a hook would be an event for the hook.
 fn tell(hook: &HookConfig, event: &Event, ended: &Ended) {
     let (hook, kind) = (hook.program(), event.kind.name());
@@ -68,11 +56,7 @@ fn tell(hook: &HookConfig, event: &Event, ended: &Ended) {
 }
 
 async fn carry_out(hook: &HookConfig, facts: &Facts, event: &Event) -> Ended {
-    let command = command(hook, facts, event);
-    match start(command).await {
-        Ok(child) => finish(child, hook.timeout).await,
-        Err(error) => Ended::Failed(error),
-    }
+    bounded_command::run(command(hook, facts, event), hook.timeout).await
 }
 
 fn command(hook: &HookConfig, facts: &Facts, event: &Event) -> Command {
@@ -85,37 +69,16 @@ fn command(hook: &HookConfig, facts: &Facts, event: &Event) -> Command {
         .env("HOTBAY_SEQUENCE", event.sequence.to_string())
         .env("HOTBAY_TIME_UNIX_MS", event.time_unix_ms.to_string())
         .env("HOTBAY_DRIVE", &facts.drive)
-        .env("HOTBAY_CONTROL", &facts.control)
-        .stdin(Stdio::null())
-        .process_group(0)
-        .kill_on_drop(true);
+        .env("HOTBAY_CONTROL", &facts.control);
     command
-}
-
-/// Starts it on the blocking pool: the program may lie on a disk that does not answer.
-async fn start(mut command: Command) -> std::io::Result<Child> {
-    spawn_blocking(move || command.spawn()).await.map_err(std::io::Error::other)?
-}
-
-async fn finish(mut child: Child, most: Duration) -> Ended {
-    let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-    match timeout(most, child.wait()).await {
-        Ok(Ok(status)) => Ended::By(status),
-        Ok(Err(error)) => Ended::Failed(error),
-        Err(_) => {
-            // The child has not been waited for, so that the group is still its own.
-            if let Some(group) = group {
-                let _ = kill_process_group(group, Signal::KILL);
-            }
-            let _ = child.wait().await;
-            Ended::TookTooLong
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use hotbay_drive::EventKind;
+    use tokio::time::timeout;
 
     use super::*;
 

@@ -8,6 +8,8 @@ mod activation;
 mod arrangement;
 mod assemble;
 mod attach;
+mod bounded_command;
+mod changer;
 mod cli;
 mod commands;
 mod config;

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use crate::activation;
 use crate::arrangement::{Arrangement, Origin, Parts};
 use crate::assemble;
+use crate::changer;
 use crate::config::{Config, Metrics, TlsConfig};
 use crate::control::ControlServer;
 use crate::device_watch;
@@ -74,6 +75,7 @@ async fn serve_drive(
     hangup: Option<Hangup>,
 ) -> Result<(), Failure> {
     let (drive, shelf) = (&Arc::clone(&parts.drive), Arc::clone(&parts.shelf));
+    let changer_shelf = Arc::clone(&shelf);
     let exports = LayoutExports::new(drive, config).await?;
     let server = listen(config, sockets, exports.clone()).await?;
     let server = match tls {
@@ -100,6 +102,14 @@ async fn serve_drive(
     let mut beside = JoinSet::new();
     beside.spawn(control.serve(handler));
     beside.spawn(device_watch::watch(Arc::clone(drive)));
+    if let Some(changer) = config.changer.clone() {
+        let around = changer::Surroundings {
+            drive: Arc::clone(drive),
+            shelf: changer_shelf,
+            control: config.control.clone(),
+        };
+        beside.spawn(changer::run(changer, around));
+    }
     if let Some(hangup) = hangup {
         beside.spawn(reload_when_told(hangup, Arc::clone(&arrangement)));
     }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::allow::Allowed;
+use super::changer::{BayMinimumStay, BayTimeout};
 use super::complaint;
 use super::hook::HookTable;
 use super::tls::TlsTable;
@@ -74,6 +75,12 @@ pub(crate) struct ConfigFile {
     pub(super) name: Option<Name>,
     /// How many media fit in the drive at once, 1 to 64; default: one bay for each volume.
     pub(super) bays: Option<BayCount>,
+    /// A command that loads and unloads media, where bays are fewer than volumes; default: none.
+    pub(super) bay_command: Option<Vec<String>>,
+    /// How long that command may take before it is killed, 1s to 1h; default `2m`.
+    pub(super) bay_timeout: Option<BayTimeout>,
+    /// How long a medium stays at least that it has loaded, while another volume waits, 0s to 1h; default `10s`.
+    pub(super) bay_minimum_stay: Option<BayMinimumStay>,
     /// How the volumes become exports; default `volumes`.
     pub(super) layout: Option<Layout>,
     /// Where NBD clients connect, at least one address; default `unix:` and `nbd.sock` in the run directory.

@@ -111,18 +111,20 @@ impl HookTable {
             return Err(Failure::new("a hook has an empty command")
                 .with_hint("name a program, such as command = [\"/usr/local/bin/on-event\"]"));
         }
-        let program = hook.program();
-        if !program.starts_with('/') {
-            return Err(Failure::new(format!("a hook's program `{program}` is no absolute path"))
-                .with_hint(
-                    "no shell is between; for one: command = [\"/bin/sh\", \"-c\", \"…\"]",
-                ));
-        }
-        if hook.command.iter().any(|word| word.contains('\0')) {
-            return Err(Failure::new(format!(
-                "a hook's command `{program}` has a zero byte in it"
-            )));
-        }
+        check_command("a hook", &hook.command)?;
         Ok(hook)
     }
+}
+
+/// Refuses a command that names no program by its absolute path: which one is run must not depend on where the daemon was started.
+pub(super) fn check_command(whose: &str, command: &[String]) -> Result<(), Failure> {
+    let program = command.first().map_or("", String::as_str);
+    if !program.starts_with('/') {
+        return Err(Failure::new(format!("{whose}'s program `{program}` is no absolute path"))
+            .with_hint("no shell is between; for one: [\"/bin/sh\", \"-c\", \"…\"]"));
+    }
+    if command.iter().any(|word| word.contains('\0')) {
+        return Err(Failure::new(format!("{whose}'s command `{program}` has a zero byte in it")));
+    }
+    Ok(())
 }

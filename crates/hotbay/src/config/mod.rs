@@ -4,6 +4,7 @@
 //! value there, checked and absolute. Between the two lies [`resolve`], and nothing else knows a default.
 
 mod allow;
+mod changer;
 mod complaint;
 mod difference;
 mod file;
@@ -15,6 +16,7 @@ mod tls;
 mod value;
 
 pub(crate) use allow::Allowed;
+pub(crate) use changer::ChangerConfig;
 pub(crate) use difference::{Difference, Effect, differences};
 pub(crate) use file::{ConfigFile, DefaultsTable, read_text};
 pub(crate) use hook::HookConfig;

@@ -11,6 +11,7 @@ use hotbay_media::{ByteSize, MediumSpec};
 use hotbay_server::ListenAddress;
 
 use super::allow::Allowed;
+use super::changer::{self, ChangerConfig};
 use super::file::{ConfigFile, DefaultsTable, VolumeTable};
 use super::hook::{self, HookConfig};
 use super::places::Environment;
@@ -66,6 +67,8 @@ pub(crate) struct Config {
     pub(crate) name: Name,
     /// How many media fit in the drive at once.
     pub(crate) bays: Bays,
+    /// What loads media into bays; `None`: people do.
+    pub(crate) changer: Option<ChangerConfig>,
     /// How the volumes become exports.
     pub(crate) layout: Layout,
     /// Where NBD clients connect; at least one, each once.
@@ -180,6 +183,7 @@ pub(crate) fn resolve(
     let config = Config {
         name: file.name.unwrap_or_else(|| "hotbay".parse().expect("the default is a name")),
         bays: bays.map_or(Bays::OneEach, Bays::Fixed),
+        changer: changer::resolve(file.bay_command, file.bay_timeout, file.bay_minimum_stay)?,
         layout: overrides.layout.or(file.layout).unwrap_or(Layout::Volumes),
         listen: listen.into_iter().map(|address| address.absolute(&environment.current)).collect(),
         tls: tls::resolve(file.tls, overrides.tls, &environment.current),

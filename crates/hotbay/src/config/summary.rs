@@ -44,6 +44,11 @@ pub(super) fn lines(config: &Config) -> Vec<Line> {
         ("handshake_timeout", format_duration(config.handshake_timeout)),
         ("busy_poll", format_duration(config.busy_poll)),
     ];
+    if let Some(changer) = &config.changer {
+        lines.push(("bay_command", changer.command.join(" ")));
+        lines.push(("bay_timeout", format_duration(changer.timeout)));
+        lines.push(("bay_minimum_stay", format_duration(changer.minimum_stay)));
+    }
     lines.extend(config.hooks.iter().map(|hook| ("hook", hook.to_string())));
     lines
 }

@@ -488,6 +488,7 @@ fn each_example_is_a_configuration() {
     }
     names.sort();
     let expected = [
+        "changer",
         "file-system-tester",
         "linear",
         "mirror",
