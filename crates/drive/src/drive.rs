@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 
 use crate::bay::{BayPlace, Bays, WhenOccupied};
 use crate::conflict::Resolution;
@@ -17,6 +16,7 @@ use crate::source::MediumSource;
 use crate::start::VolumeSetup;
 use crate::state::State;
 use crate::status::DriveStatus;
+use crate::told::Told;
 use crate::volume::{Surroundings, Volume};
 
 /// What a drive is made from, besides its volumes.
@@ -69,7 +69,7 @@ impl Drive {
             records: settings.records,
             bays: Bays::new(settings.bays),
             events: EventLog::default(),
-            looks: watch::Sender::new(()),
+            looks: Arc::new(Told::new(0)),
             runtime: Handle::current(),
         };
         // Those that had their medium in come first: a restart is not a removal, also where bays are few.
@@ -143,10 +143,9 @@ impl Drive {
     ) -> Result<(), Refusal> {
         let volume = self.volume(volume)?;
         volume.next_state(crate::Trigger::Insert)?;
-        let mut states = volume.states();
         let place = self.place_for(&volume, when_occupied).await?;
         volume.insert(medium, place, Recognition::TheSame).await?;
-        finished(&volume, &mut states, State::Replaying).await
+        finished(&volume, State::Replaying).await
     }
 
     /// Lets a volume's medium go; when it returns the medium may be taken away.
@@ -193,9 +192,8 @@ impl Drive {
     /// Where the volume is not in conflict, or the medium cannot be used: then it still is.
     pub async fn resolve(&self, volume: &str, resolution: Resolution) -> Result<(), Refusal> {
         let volume = self.volume(volume)?;
-        let mut states = volume.states();
         volume.resolve(resolution).await?;
-        finished(&volume, &mut states, State::Replaying).await
+        finished(&volume, State::Replaying).await
     }
 
     /// Makes a volume and its medium larger, with zeroes behind what was there. Sessions that are open keep its earlier size.
@@ -220,7 +218,7 @@ impl Drive {
     /// looks: for whoever hears that something was plugged in or pulled out. Returns before they have looked. However often
     /// it is called, they look a bounded number of times.
     pub fn look_now(&self) {
-        self.around.looks.send_replace(());
+        self.around.looks.change(|looks| *looks += 1);
     }
 
     /// Stops: no medium is put back any more, and everything acknowledged is made durable.
@@ -274,13 +272,8 @@ fn occupied(volume: &Volume, occupants: &[String]) -> Refusal {
 }
 
 /// Waits until a volume leaves `passing`, and says whether that ended well.
-async fn finished(
-    volume: &Volume,
-    states: &mut watch::Receiver<State>,
-    passing: State,
-) -> Result<(), Refusal> {
-    // The sender lives in the volume that is held here.
-    let _ = states.wait_for(|state| *state != passing).await;
+async fn finished(volume: &Volume, passing: State) -> Result<(), Refusal> {
+    volume.routes.until(|_| volume.state() != passing).await;
     match volume.state() {
         State::Absent | State::Conflict | State::Failed => {
             let name = volume.name();

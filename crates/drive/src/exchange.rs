@@ -60,7 +60,7 @@ impl Volume {
         let attachment = self.attach(&mut stay, target, place, observed);
         let path = Path::Medium(Arc::clone(&attachment));
         self.replace_route(Route { state: State::Present, content, size_bytes, path });
-        self.contents.send_replace(content);
+        self.contents.change(|now| *now = content);
         self.observe_soon(&attachment);
         self.event(EventKind::Exchanged, format!("{name} is in as it is; sessions were closed"));
         Ok(())

@@ -84,12 +84,9 @@ impl Device for Handle {
     }
 
     fn exchanged(&self) -> BoxFuture<'static, ()> {
-        let (mut contents, mine) = (self.volume.contents.subscribe(), self.content);
+        let (volume, mine) = (Arc::clone(&self.volume), self.content);
         Box::pin(async move {
-            // The sender lives as long as the volume; without a volume there is nothing to exchange.
-            if contents.wait_for(|content| *content != mine).await.is_err() {
-                std::future::pending::<()>().await;
-            }
+            volume.contents.until(|content| content != mine).await;
         })
     }
 }

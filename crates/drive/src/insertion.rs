@@ -122,7 +122,7 @@ impl Volume {
         let size_bytes = self.route.load().size_bytes;
         self.replace_route(Route { state: State::Replaying, content, size_bytes, path });
         // Tells only those who opened an earlier content.
-        self.contents.send_replace(content);
+        self.contents.change(|now| *now = content);
         self.event(EventKind::Inserted, format!("{} is in", attachment.medium.name()));
         replay::begin(self, under);
         Ok(())

@@ -72,6 +72,7 @@ mod swap;
 mod sync_place;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod told;
 mod turns;
 mod under_way;
 mod volume;

@@ -137,7 +137,7 @@ impl Volume {
 
     /// Closes what is at rest. Whoever still has it open is told, and each request fails from now on.
     async fn end(&self, stay: &mut Stay) -> Option<Departure> {
-        self.stopping.send_replace(true);
+        self.stopping.change(|stopping| *stopping = true);
         drop(self.dispute.lock().take());
         let route = self.route.load_full();
         let departure = route.attachment().map(|attachment| {
@@ -149,7 +149,7 @@ impl Volume {
         let (content, size_bytes) = (route.content + 1, route.size_bytes);
         drop(route);
         self.replace_route(Route { state: State::Absent, content, size_bytes, path: Path::Closed });
-        self.contents.send_replace(content);
+        self.contents.change(|now| *now = content);
         if let Some(log) = self.log.load_full()
             && let Err(error) = log.close().await
         {

@@ -16,6 +16,7 @@ use crate::record::VolumeRecord;
 use crate::route::{Path, Route};
 use crate::settings::VolumeSettings;
 use crate::state::State;
+use crate::told::Told;
 use crate::volume::{MayReturn, Notes, Stay, Surroundings, Volume, save};
 
 /// What a volume is made from.
@@ -64,16 +65,11 @@ impl Volume {
             }
             Err(error) => {
                 let why = with_sources(&error);
-                notes.last_loss = Some(why.clone());
-                (
-                    None,
-                    Some((
-                        EventKind::Failed,
-                        format!(
-                            "the volume has failed: its journal cannot be used and is left as it is: {why}"
-                        ),
-                    )),
-                )
+                let text = format!(
+                    "the volume has failed: its journal cannot be used and is left as it is: {why}"
+                );
+                notes.last_loss = Some(why);
+                (None, Some((EventKind::Failed, text)))
             }
         };
         let volume = Arc::new(Self {
@@ -84,8 +80,9 @@ impl Volume {
             log: ArcSwapOption::new(log),
             journal_storage: journal,
             route: ArcSwap::from_pointee(route),
+            routes: Told::new(0),
             states: watch::Sender::new(state),
-            contents: watch::Sender::new(content),
+            contents: Told::new(content),
             stay: Mutex::new(Stay::default()),
             dispute: parking_lot::Mutex::new(None),
             record: Mutex::new(record),
@@ -93,7 +90,7 @@ impl Volume {
             reclaim_is_running: false.into(),
             watermark_told: false.into(),
             full_told: false.into(),
-            stopping: watch::Sender::new(false),
+            stopping: Told::new(false),
             handles: 0.into(),
             waiting: 0.into(),
             waiting_for_medium: 0.into(),

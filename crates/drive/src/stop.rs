@@ -24,7 +24,7 @@ impl Volume {
     /// Where something acknowledged could be made durable neither on the medium nor in the journal.
     pub(crate) async fn stop(self: &Arc<Self>) -> Result<(), Refusal> {
         let Some(log) = self.log.load_full() else { return Ok(()) };
-        self.stopping.send_replace(true);
+        self.stopping.change(|stopping| *stopping = true);
         let mut stay = self.stay.lock().await;
         if let Some(attachment) = self.current_attachment() {
             self.settle_for_good(&mut stay, attachment).await;

@@ -27,6 +27,7 @@ use crate::settings::VolumeSettings;
 use crate::source::MediumSource;
 use crate::state::{Answer, State, Trigger, answer};
 use crate::status::{JournalStatus, Progress, VolumeStatus};
+use crate::told::Told;
 use crate::under_way::{Doing, UnderWay};
 
 /// What all volumes of a drive share.
@@ -36,8 +37,8 @@ pub(crate) struct Surroundings {
     pub(crate) records: Arc<dyn Records>,
     pub(crate) bays: Bays,
     pub(crate) events: EventLog,
-    /// Changes when the volumes are to look at their media now.
-    pub(crate) looks: watch::Sender<()>,
+    /// Counts how often the volumes were told to look at their media now.
+    pub(crate) looks: Arc<Told<u64>>,
     /// Where the tasks of the drive run, whoever starts them.
     pub(crate) runtime: Handle,
 }
@@ -53,10 +54,12 @@ pub struct Volume {
     pub(crate) log: ArcSwapOption<JournalLog>,
     pub(crate) journal_storage: Arc<dyn Storage>,
     pub(crate) route: ArcSwap<Route>,
-    /// Told at each change of route; carries the state.
+    /// Counts the changes of route.
+    pub(crate) routes: Told<u64>,
+    /// Changed with it; carries the state.
     pub(crate) states: watch::Sender<State>,
     /// Counts the contents; sessions of an earlier one are closed.
-    pub(crate) contents: watch::Sender<u64>,
+    pub(crate) contents: Told<u64>,
     /// Held for a transition.
     pub(crate) stay: tokio::sync::Mutex<Stay>,
     /// The medium that is in its bay in conflict. Only set and taken by whoever holds `stay`.
@@ -70,7 +73,7 @@ pub struct Volume {
     pub(crate) watermark_told: AtomicBool,
     pub(crate) full_told: AtomicBool,
     /// Whether it is being stopped, so that nothing is put in any more.
-    pub(crate) stopping: watch::Sender<bool>,
+    pub(crate) stopping: Told<bool>,
     /// How many have it open.
     pub(crate) handles: AtomicU64,
     pub(crate) waiting: AtomicU64,
@@ -308,6 +311,7 @@ impl Volume {
         let state = route.state;
         self.route.store(Arc::new(route));
         self.states.send_replace(state);
+        self.routes.change(|routes| *routes += 1);
     }
 
     /// The path to the journal. Its gate stays the same as long as the journal is in use, so that draining it drains
@@ -352,13 +356,12 @@ impl Volume {
 
     /// Whether it is being stopped.
     pub(crate) fn is_stopping(&self) -> bool {
-        *self.stopping.borrow()
+        self.stopping.get()
     }
 
     /// Waits until it is being stopped.
     pub(crate) async fn stopped(&self) {
-        // The sender is the volume's own.
-        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
+        self.stopping.until(|stopping| stopping).await;
     }
 
     /// The same for whoever holds `stay`.
@@ -458,11 +461,7 @@ impl Volume {
 
     /// Waits until requests go elsewhere than by `seen`.
     pub(crate) async fn routed_elsewhere(&self, seen: &Arc<Route>) {
-        let mut states = self.states.subscribe();
-        while Arc::ptr_eq(&self.route.load(), seen) {
-            // The sender is the volume's own, so this only ends by a change.
-            let _ = states.changed().await;
-        }
+        self.routes.until(|_| !Arc::ptr_eq(&self.route.load(), seen)).await;
     }
 }
 

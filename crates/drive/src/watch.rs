@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotbay_block::{Error, ErrorKind};
-use tokio::sync::watch::Receiver;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
@@ -14,6 +13,7 @@ use crate::journal_log::blocking;
 use crate::removal::RETURN_PAUSE;
 use crate::settings::AutoInsert;
 use crate::state::State;
+use crate::told::Told;
 use crate::under_way::Doing;
 use crate::volume::{MayReturn, Volume};
 
@@ -44,7 +44,8 @@ enum Prompt {
 /// When a volume is to be looked at.
 struct Prompts {
     ticks: Interval,
-    told: Receiver<()>,
+    looks: Arc<Told<u64>>,
+    seen: u64,
     not_told_before: Instant,
 }
 
@@ -52,18 +53,20 @@ impl Prompts {
     fn of(volume: &Volume) -> Self {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { ticks, told: volume.around.looks.subscribe(), not_told_before: Instant::now() }
+        let looks = Arc::clone(&volume.around.looks);
+        let seen = looks.get();
+        Self { ticks, looks, seen, not_told_before: Instant::now() }
     }
 
     async fn next(&mut self) -> Prompt {
         let told = async {
             sleep_until(self.not_told_before).await;
-            // The sender is in the volume.
-            let _ = self.told.changed().await;
+            self.looks.until(|looks| looks != self.seen).await
         };
         tokio::select! {
             biased;
-            () = told => {
+            looks = told => {
+                self.seen = looks;
                 self.not_told_before = Instant::now() + TOLD_PAUSE;
                 Prompt::Told
             }

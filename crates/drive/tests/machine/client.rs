@@ -143,7 +143,8 @@ impl Client {
         let is_read = matches!(request, Request::Read { .. });
         let began = Instant::now();
         let answer = timeout(STUCK, self.device.execute(request).answer()).await;
-        self.tape.mix(u64::try_from(began.elapsed().as_millis()).unwrap());
+        self.tape.mix(told.as_bytes());
+        self.tape.mix(&began.elapsed().as_millis().to_le_bytes());
         match answer.map_err(|_| format!("{told} hangs"))? {
             Ok(reply) => Ok(Some(reply)),
             Err(error) if self.is_excused(is_read, &error) => Ok(None),

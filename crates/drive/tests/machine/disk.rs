@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hotbay_block::{Error, ErrorKind, Identity, Reply, Request, Result};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 
 use super::chance::Chance;
 use super::platter::Platter;
@@ -68,8 +68,8 @@ struct State {
     mood: Mood,
     scripts: Vec<(Op, usize, Fault)>,
     chance: Chance,
-    /// Counts how often what hung was let land.
-    landings: watch::Sender<u64>,
+    /// What hangs, in the order in which it began.
+    hanging: Vec<oneshot::Sender<()>>,
     /// What must never happen and did.
     wrongs: Vec<&'static str>,
 }
@@ -86,7 +86,7 @@ pub struct Disk {
 pub struct Course {
     pub fault: Option<Fault>,
     pub wait: Duration,
-    pub landing: Option<watch::Receiver<u64>>,
+    pub landing: Option<oneshot::Receiver<()>>,
     flush: u64,
 }
 
@@ -103,7 +103,7 @@ impl Course {
         match &mut self.landing {
             // A sender that is gone lets it land as well.
             Some(landing) => {
-                let _ = landing.changed().await;
+                let _ = landing.await;
                 true
             }
             None => false,
@@ -123,7 +123,7 @@ impl Disk {
             mood: Mood::default(),
             scripts: Vec::new(),
             chance,
-            landings: watch::Sender::new(0),
+            hanging: Vec::new(),
             wrongs: Vec::new(),
         };
         Arc::new(Self { serial: serial.to_owned(), state: Mutex::new(state), tape })
@@ -152,11 +152,11 @@ impl Disk {
         let mut state = self.state.lock();
         state.mood = Mood::default();
         state.scripts.clear();
-        state.landings.send_modify(|count| *count += 1);
+        state.hanging.clear();
     }
 
     pub fn let_land(&self) {
-        self.state.lock().landings.send_modify(|count| *count += 1);
+        self.state.lock().hanging.clear();
     }
 
     /// Takes it away; any part of what was not synced is on the platter.
@@ -256,7 +256,7 @@ impl Disk {
             true => state.chance.up_to(Duration::from_millis(40)),
             false => Duration::ZERO,
         };
-        let landing = (fault == Some(Fault::Hang)).then(|| state.landings.subscribe());
+        let landing = (fault == Some(Fault::Hang)).then(|| state.hang());
         let flush = match op {
             Op::Flush => {
                 if state.flush_failed {
@@ -297,6 +297,13 @@ impl Disk {
 }
 
 impl State {
+    /// Ends when what hangs is let land.
+    fn hang(&mut self) -> oneshot::Receiver<()> {
+        let (hanging, landing) = oneshot::channel();
+        self.hanging.push(hanging);
+        landing
+    }
+
     fn presence(&self, stay: u64) -> Result<()> {
         match self.is_there && self.stay == stay {
             true => Ok(()),

@@ -81,9 +81,7 @@ impl Tape {
         let step = {
             let mut state = self.0.state.lock();
             state.steps += 1;
-            for byte in before.bytes() {
-                state.mixed = (state.mixed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
-            }
+            state.mix(before.as_bytes());
             if !state.armed {
                 return;
             }
@@ -103,9 +101,16 @@ impl Tape {
         self.0.state.lock().wrong.clone()
     }
 
-    /// Mixes in a number, such as the time of something.
-    pub fn mix(&self, number: u64) {
-        let mut state = self.0.state.lock();
-        state.mixed = (state.mixed ^ number).wrapping_mul(0x0100_0000_01B3);
+    /// Mixes in something that a history is known by, such as the time of an answer, or what was said.
+    pub fn mix(&self, bytes: &[u8]) {
+        self.0.state.lock().mix(bytes);
+    }
+}
+
+impl State {
+    fn mix(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.mixed = (self.mixed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+        }
     }
 }

@@ -146,6 +146,9 @@ impl World {
             () = self.machine.tape.until(enough) => Ok(()),
         };
         self.told.virtual_time += began.elapsed();
+        for event in drive.events().after(0) {
+            self.machine.tape.mix(format!("{}: {}", event.volume, event.text).as_bytes());
+        }
         // They go on until the daemon ends.
         clients.detach_all();
         lived
