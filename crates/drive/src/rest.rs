@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use hotbay_block::with_sources;
-use hotbay_journal::Storage;
 use tokio::time::timeout;
 
 use crate::attachment::Attachment;
@@ -80,7 +79,7 @@ impl Volume {
             let storage = Arc::clone(&self.journal_storage);
             let log = self.log();
             let removing = "a removal of the empty journal";
-            let removed = log.beside(removing, move || remove_empty_journal(storage.as_ref()));
+            let removed = log.beside(removing, move || hotbay_journal::remove(storage.as_ref()));
             let removed = removed.await.map_err(|why| why.to_string());
             if let Err(error) = removed.and_then(|done| done.map_err(|error| error.to_string())) {
                 self.take_back(stay, before).await;
@@ -125,11 +124,4 @@ impl Volume {
             self.fail_now(stay, refusal.message());
         }
     }
-}
-
-fn remove_empty_journal(storage: &dyn Storage) -> std::io::Result<()> {
-    for segment in storage.list()? {
-        storage.remove(&segment)?;
-    }
-    storage.sync_directory()
 }

@@ -56,12 +56,12 @@ mod tests {
     #[tokio::test]
     async fn who_waits_first_is_told_first() {
         let told = Arc::new(Told::new(0));
-        let (sender, mut order) = mpsc::unbounded_channel();
+        let (sender, mut order) = mpsc::channel(WAITING);
         for number in 0..WAITING {
             let (told, sender) = (Arc::clone(&told), sender.clone());
             tokio::spawn(async move {
                 told.until(|value| value == 1).await;
-                sender.send(number).unwrap();
+                sender.send(number).await.unwrap();
             });
         }
         tokio::task::yield_now().await;

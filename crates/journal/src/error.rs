@@ -8,7 +8,7 @@ use crate::Sequence;
 
 /// Where flushed data is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("segment {segment} is damaged at byte {position}, where record {sequence} is flushed data")]
+#[error("segment {segment} is {}, where record {sequence} is flushed data", how(*position))]
 pub struct Damage {
     /// The number of the segment.
     pub segment: u64,
@@ -16,6 +16,13 @@ pub struct Damage {
     pub position: u64,
     /// The first record that is lost.
     pub sequence: Sequence,
+}
+
+fn how(position: u64) -> String {
+    match position {
+        0 => "missing or damaged from its first byte on".to_owned(),
+        _ => format!("damaged at byte {position}"),
+    }
 }
 
 /// Why a journal cannot be read.

@@ -148,7 +148,8 @@ impl Storage for FileStorage {
 fn allocate(file: &File, position: u64, end: u64) -> io::Result<()> {
     match fallocate(file, FallocateFlags::empty(), position, end.saturating_sub(position)) {
         Ok(()) => Ok(()),
-        Err(Errno::OPNOTSUPP) => write_zeroes(file, position, end),
+        // The length has to be durable before anything that says how long it is.
+        Err(Errno::OPNOTSUPP) => write_zeroes(file, position, end).and_then(|()| file.sync_all()),
         Err(error) => Err(error.into()),
     }
 }

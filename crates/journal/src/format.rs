@@ -4,9 +4,14 @@
 
 use crate::Sequence;
 use crate::checksum::{checksum, checksum_after};
+use crate::mark::Mark;
 
 /// What a segment file begins with.
 pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"hotbayJL";
+/// What a mark begins with.
+pub(crate) const MARK_MAGIC: [u8; 8] = *b"hotbayJM";
+/// The length of a mark's file.
+pub(crate) const MARK_BYTES: u64 = 512;
 /// The version that this code writes, and the newest that it reads.
 pub(crate) const FORMAT_VERSION: u32 = 1;
 /// Records and their payloads begin at multiples of this.
@@ -98,6 +103,18 @@ pub(crate) mod record {
     pub(crate) const PAYLOAD_CRC: Field = LENGTH.then(4);
     pub(crate) const HEADER_CRC: Field = PAYLOAD_CRC.then(4);
     pub(crate) const BYTES: usize = HEADER_CRC.end();
+}
+
+/// The fields of a mark.
+pub(crate) mod mark {
+    use super::Field;
+
+    pub(crate) const MAGIC: Field = Field::first(8);
+    pub(crate) const VOLUME: Field = MAGIC.then(16);
+    pub(crate) const SEGMENT: Field = VOLUME.then(8);
+    pub(crate) const SYNCED: Field = SEGMENT.then(8);
+    pub(crate) const CRC: Field = SYNCED.then(4);
+    pub(crate) const BYTES: usize = CRC.end();
 }
 
 /// The bytes of a record's header, as a distance.
@@ -288,6 +305,33 @@ fn decode_entry(bytes: &[u8]) -> Option<InventoryEntry> {
         first: fields.sequence(inventory::FIRST_SEQUENCE)?,
         next: fields.sequence(inventory::NEXT_SEQUENCE)?,
     })
+}
+
+impl Mark {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![0; mark::BYTES];
+        put(&mut bytes, mark::MAGIC, &MARK_MAGIC);
+        put(&mut bytes, mark::VOLUME, &self.volume);
+        put(&mut bytes, mark::SEGMENT, &self.segment.to_le_bytes());
+        put(&mut bytes, mark::SYNCED, &self.synced.get().to_le_bytes());
+        let crc = header_crc(&bytes, mark::CRC, 0);
+        put(&mut bytes, mark::CRC, &crc.to_le_bytes());
+        bytes
+    }
+
+    /// `None` unless the file holds a mark that is whole.
+    pub(crate) fn decode(file: &[u8]) -> Option<Self> {
+        let bytes = file.get(..mark::BYTES)?;
+        let fields = Fields(bytes);
+        let is_whole = fields.array(mark::MAGIC)? == MARK_MAGIC
+            && fields.u32(mark::CRC)? == header_crc(bytes, mark::CRC, 0);
+        let mark = Self {
+            volume: fields.array(mark::VOLUME)?,
+            segment: fields.u64(mark::SEGMENT)?,
+            synced: fields.sequence(mark::SYNCED)?,
+        };
+        is_whole.then_some(mark)
+    }
 }
 
 /// The checksum of all that comes before the field that holds it.

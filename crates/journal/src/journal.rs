@@ -30,7 +30,7 @@ pub struct Settings {
     pub volume: [u8; 16],
     /// The volume's size in bytes.
     pub size_bytes: u64,
-    /// The most bytes that all files of the journal take together; at least 16 MiB.
+    /// The most bytes that all segments of the journal take together; at least 16 MiB.
     pub limit_bytes: u64,
 }
 

@@ -6,6 +6,9 @@
 //! segments that were needed when it was begun, each with its first sequence and the one after its last; a `retired`
 //! record in it takes one off the list. A segment on the list that is missing, or ends early, is a **break**.
 //!
+//! Besides there is the **mark** (`mark.rs`), which says up to which record of which segment the journal was synced at least; and
+//! a segment's header tells the length of its file, so that one that was cut off in the middle of a record shows.
+//!
 //! A break is a torn tail (its records never reached the disk, nor did anyone rely on it) or damage of flushed data. A
 //! **witness** tells which: a barrier record or a segment's header that is whole and says "all up to N was synced". If
 //! any witness, even behind the break, reaches the first lost record, it is damage. Otherwise the log is taken to end
@@ -23,6 +26,7 @@ use crate::error::{Damage, ScanError};
 use crate::format::{
     ALIGNMENT, HeaderFault, InventoryEntry, RECORD_BYTES, SegmentHeader, VolumeStamp, narrow, wide,
 };
+use crate::mark::{Mark, read_mark};
 use crate::record::{Kind, Record, Seed};
 use crate::segment::number_of;
 use crate::storage::{Access, SegmentFile, Storage};
@@ -130,6 +134,13 @@ impl SegmentReport {
         last.or_else(|| self.first_sequence())
     }
 
+    /// Whether its file ends in the middle of a record, and before the length that it was made with. The length is durable before
+    /// anything is in the file, and recovery shortens one only to the end of a record: so somebody else did that.
+    fn is_cut_off(&self) -> bool {
+        let made = self.header.as_ref().map_or(0, |header| header.length);
+        self.file_bytes < made && self.has_stale_tail
+    }
+
     /// What this segment says must be there beside itself.
     fn required(&self) -> impl Iterator<Item = &InventoryEntry> {
         let inventory = self.header.as_ref().map_or(&[][..], |header| &header.inventory);
@@ -146,6 +157,8 @@ impl SegmentReport {
 /// Where the storage cannot be read, or holds what is not one journal of this format. Damage is not an error here but
 /// a verdict.
 pub fn scan(storage: &dyn Storage, volume: Option<[u8; 16]>) -> Result<ScanReport, ScanError> {
+    // First, so that it is no newer than the segments that are read beside their writer.
+    let mark = read_mark(storage)?;
     let files = open_files(storage)?;
     let mut segments = read_all(&files)?;
     let stamp = common_volume(&segments)?;
@@ -155,7 +168,8 @@ pub fn scan(storage: &dyn Storage, volume: Option<[u8; 16]>) -> Result<ScanRepor
             *report = parse(report.number, &file.view(0, file.len()), None, owner);
         }
     }
-    Ok(judge(stamp, segments))
+    let mark = mark.filter(|mark| owner.is_none_or(|owner| mark.volume == owner));
+    Ok(judge(stamp, segments, mark))
 }
 
 fn open_files(storage: &dyn Storage) -> Result<BTreeMap<u64, Box<dyn SegmentFile>>, ScanError> {
@@ -327,14 +341,20 @@ struct Break {
     is_certain_damage: bool,
 }
 
-fn judge(volume: Option<VolumeStamp>, mut segments: Vec<SegmentReport>) -> ScanReport {
-    let verdict = find_end(&segments);
-    mark(&mut segments, &verdict);
+fn judge(
+    volume: Option<VolumeStamp>,
+    mut segments: Vec<SegmentReport>,
+    mark: Option<Mark>,
+) -> ScanReport {
+    let verdict = find_end(&segments, mark);
+    tell_apart(&mut segments, &verdict);
     ScanReport { volume, segments, verdict }
 }
 
-fn find_end(segments: &[SegmentReport]) -> Verdict {
-    let witnessed = segments.iter().map(|segment| segment.witnessed).max().unwrap_or_default();
+fn find_end(segments: &[SegmentReport], mark: Option<Mark>) -> Verdict {
+    let marked = mark.map_or(Sequence::ZERO, |mark| mark.synced);
+    let witnessed = segments.iter().map(|segment| segment.witnessed).max();
+    let witnessed = witnessed.unwrap_or_default().max(marked);
     let newest_below =
         |number: u64| segments.iter().rev().find(|s| s.number < number && s.header.is_some());
     let mut last = segments.iter().rev().find(|segment| segment.header.is_some());
@@ -345,10 +365,13 @@ fn find_end(segments: &[SegmentReport]) -> Verdict {
         }
         last = newest_below(first_break.damage.segment.saturating_add(1));
     }
-    let Some(last) = last else { return end_of_nothing(segments, witnessed) };
+    let Some(last) = last else { return end_of_nothing(segments, witnessed, mark) };
     let sequence = last.next_sequence().unwrap_or_default();
-    if witnessed >= sequence {
-        return Verdict::Damaged(Damage { segment: last.number, position: last.end, sequence });
+    if witnessed >= sequence || last.is_cut_off() {
+        let newer = mark.filter(|mark| mark.segment > last.number && mark.synced >= sequence);
+        let missing = newer.map(|mark| Damage { segment: mark.segment, position: 0, sequence });
+        let here = Damage { segment: last.number, position: last.end, sequence };
+        return Verdict::Damaged(missing.unwrap_or(here));
     }
     let is_newest = segments.last().is_some_and(|newest| newest.number == last.number);
     if is_newest && !last.has_stale_tail {
@@ -357,13 +380,12 @@ fn find_end(segments: &[SegmentReport]) -> Verdict {
     Verdict::TornTail { segment: last.number, position: last.end, sequence }
 }
 
-fn end_of_nothing(segments: &[SegmentReport], witnessed: Sequence) -> Verdict {
-    match segments.first() {
-        Some(first) if witnessed >= Sequence::FIRST => Verdict::Damaged(Damage {
-            segment: first.number,
-            position: 0,
-            sequence: Sequence::FIRST,
-        }),
+fn end_of_nothing(segments: &[SegmentReport], witnessed: Sequence, mark: Option<Mark>) -> Verdict {
+    let first = segments.first().map(|segment| segment.number);
+    match first.or(mark.map(|mark| mark.segment)) {
+        Some(segment) if witnessed >= Sequence::FIRST => {
+            Verdict::Damaged(Damage { segment, position: 0, sequence: Sequence::FIRST })
+        }
         _ => Verdict::Empty,
     }
 }
@@ -391,7 +413,7 @@ fn break_of(entry: &InventoryEntry, found: Option<&SegmentReport>) -> Option<Bre
     })
 }
 
-fn mark(segments: &mut [SegmentReport], verdict: &Verdict) {
+fn tell_apart(segments: &mut [SegmentReport], verdict: &Verdict) {
     let last = match verdict {
         Verdict::Empty => return,
         Verdict::Whole => segments.last().map_or(0, |last| last.number),

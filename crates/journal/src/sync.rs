@@ -1,11 +1,14 @@
 //! Making a journal durable, and what may only happen once it is: letting go of what was replayed, and of segments.
 
 use std::collections::BTreeSet;
+use std::io;
 
 use crate::draft::Draft;
 use crate::error::JournalError;
+use crate::mark::{Mark, open_mark};
 use crate::record::Kind;
 use crate::segment::{Slot, Stage, name_of};
+use crate::storage::SegmentFile;
 use crate::writer::{Purpose, Writer};
 use crate::{Journal, Sequence};
 
@@ -38,7 +41,9 @@ impl Journal {
         self.check_failure()?;
         let _turn = self.syncing.lock();
         self.sync_in_turn()?;
-        self.sync_unsynced().map(drop)
+        let covered = self.sync_unsynced()?;
+        let newest = self.writer.lock().newest_number();
+        self.write_mark(newest, covered)
     }
 
     /// Notes, durably, that every change up to `up_to` is on the medium and was synced there. Then they are dropped. A
@@ -131,15 +136,37 @@ impl Journal {
                 self.fail_io(format!("sync segment {}", segment.number), source)
             })?;
         }
+        if unsynced.segment_begun {
+            // There before the directory is synced, and written when what it speaks of is durable.
+            self.with_mark(|_| Ok(()))?;
+        }
         if unsynced.directory {
             self.ground
                 .storage
                 .sync_directory()
                 .map_err(|source| self.fail_io("sync the directory".into(), source))?;
         }
+        if unsynced.segment_begun {
+            self.write_mark(unsynced.newest, unsynced.covered)?;
+        }
         self.check_failure()?;
         self.writer.lock().synced = unsynced.covered;
         Ok(unsynced.covered)
+    }
+
+    fn write_mark(&self, segment: u64, synced: Sequence) -> Result<(), JournalError> {
+        let mark = Mark { volume: self.ground.volume.id, segment, synced };
+        self.with_mark(|file| mark.write(file))
+    }
+
+    /// Does something with the mark's file, unless there is no room for one.
+    fn with_mark(
+        &self,
+        work: impl FnOnce(&dyn SegmentFile) -> io::Result<()>,
+    ) -> Result<(), JournalError> {
+        let opened = open_mark(&*self.ground.storage);
+        let done = opened.and_then(|file| file.map_or(Ok(()), |file| work(&*file)));
+        done.map_err(|source| self.fail_io("sync the mark".into(), source))
     }
 
     /// Deletes all segments whose retirement is durable and to which nothing refers. Gives their bytes.

@@ -116,6 +116,8 @@ pub(crate) struct Writer {
     /// Segments with bytes that no sync has covered.
     unsynced: Vec<Arc<Segment>>,
     directory_unsynced: bool,
+    /// Whether a segment was begun since the last sync.
+    segment_begun: bool,
     /// All changes up to this one are on the medium.
     pub(crate) replayed: Sequence,
     /// What the newest barrier says.
@@ -135,6 +137,10 @@ pub(crate) struct Writer {
 pub(crate) struct Unsynced {
     pub(crate) segments: Vec<Arc<Segment>>,
     pub(crate) directory: bool,
+    /// Whether one of the segments is new.
+    pub(crate) segment_begun: bool,
+    /// The newest segment.
+    pub(crate) newest: u64,
     /// The newest record that it covers.
     pub(crate) covered: Sequence,
 }
@@ -160,6 +166,7 @@ impl Writer {
             next_number: end.next_number,
             unsynced: Vec::new(),
             directory_unsynced: false,
+            segment_begun: false,
             replayed: end.replayed,
             barrier: Sequence::ZERO,
             synced: newest,
@@ -186,6 +193,7 @@ impl Writer {
         let mut writer = Self::resume(LogEnd { next_number, ..end }, slot, active, position);
         writer.note_unsynced(&Arc::clone(&writer.active));
         writer.directory_unsynced = true;
+        writer.segment_begun = true;
         Ok(writer)
     }
 
@@ -264,6 +272,8 @@ impl Writer {
         Unsynced {
             segments: std::mem::take(&mut self.unsynced),
             directory: std::mem::take(&mut self.directory_unsynced),
+            segment_begun: std::mem::take(&mut self.segment_begun),
+            newest: self.active.number,
             covered: self.next_sequence.previous(),
         }
     }
@@ -284,6 +294,11 @@ impl Writer {
             self.active.file.prepare(from, to - from);
             self.written_to = to;
         }
+    }
+
+    /// The number of the segment that is appended to.
+    pub(crate) fn newest_number(&self) -> u64 {
+        self.active.number
     }
 
     /// Notes that a segment's file was deleted. Its space is free once nobody has it open.
@@ -391,6 +406,7 @@ impl Writer {
         self.slot = index.segments.add(fresh_state(&self.active));
         (self.position, self.written_to) = (0, 0);
         self.directory_unsynced = true;
+        self.segment_begun = true;
         header.encode()
     }
 

@@ -43,7 +43,7 @@ fn flushed() -> ImageStorage {
 }
 
 fn segment_names(image: &Image) -> Vec<String> {
-    image.contents().into_keys().collect()
+    image.contents().into_keys().filter(|name| name.ends_with(".segment")).collect()
 }
 
 /// Whether what is there can be told from what was: either it is refused, or all of it is right.
@@ -128,6 +128,92 @@ fn a_segment_that_went_missing_is_damage() {
         let mut without = image.clone();
         without.lose(name);
         assert!(matches!(open(&without), Err(OpenError::Damaged(_))), "{name}");
+    }
+}
+
+/// A journal of one segment, with its mark, that was never closed.
+fn killed() -> Image {
+    let storage = ImageStorage::default();
+    let (journal, _) = Journal::open(Arc::new(storage.clone()), SETTINGS).unwrap();
+    for value in 1..=3 {
+        write(&journal, u64::from(value) * 7, 20, value);
+        journal.sync().unwrap();
+    }
+    storage.image()
+}
+
+fn cut_off(image: &Image, name: &str, length: u64) -> Image {
+    let mut cut = image.clone();
+    cut.damage(name, |bytes| bytes.truncate(usize::try_from(length).unwrap()));
+    cut
+}
+
+#[test]
+fn a_segment_that_was_cut_off_is_damage() {
+    let image = flushed().image();
+    let report = scan(&ImageStorage::over(image.clone()), None).unwrap();
+    for (name, segment) in segment_names(&image).iter().zip(&report.segments) {
+        let ends = segment.records.iter().map(|record| record.position);
+        for length in ends.flat_map(|end| [end, end + 100]).chain([0, 20, 100]) {
+            if length < segment.records.last().unwrap().position {
+                let opened = open(&cut_off(&image, name, length));
+                assert!(matches!(opened, Err(OpenError::Damaged(_))), "{name} at {length}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_only_segment_is_missed_after_a_kill_and_known_to_be_cut_off() {
+    let image = killed();
+    let name = segment_names(&image).remove(0);
+    let report = scan(&ImageStorage::over(image.clone()), None).unwrap();
+    let written = report.segments[0].records.iter().filter(|record| record.kind == Kind::Write);
+    for record in written {
+        let opened = open(&cut_off(&image, &name, record.position + 4096));
+        assert!(matches!(opened, Err(OpenError::Damaged(_))), "{record:?}");
+    }
+    let mut without = image.clone();
+    without.lose(&name);
+    let lost = Damage { segment: 1, position: 0, sequence: Sequence::new(1) };
+    assert!(matches!(open(&without), Err(OpenError::Damaged(damage)) if damage == lost));
+    assert!(lost.to_string().contains("missing"), "{lost}");
+    // All of it moved away, the mark too, is how a journal is given up.
+    assert_eq!(open(&Image::default()).unwrap().1.outcome, RecoveryOutcome::Created);
+}
+
+#[test]
+fn a_mark_that_is_damaged_or_of_another_volume_says_nothing() {
+    for byte in [0, 10, 30, 36, 43] {
+        let mut image = killed();
+        image.damage("synced.mark", |bytes| bytes[byte] ^= 1);
+        assert_eq!(open(&image).unwrap().1.outcome, RecoveryOutcome::Whole, "byte {byte}");
+    }
+    let mut image = killed();
+    let others = image.contents().remove("synced.mark").unwrap();
+    image = Image::default();
+    image.add("synced.mark", others);
+    let settings = Settings { volume: [8; 16], ..SETTINGS };
+    let storage = Arc::new(ImageStorage::over(image));
+    assert_eq!(Journal::open(storage, settings).unwrap().1.outcome, RecoveryOutcome::Created);
+}
+
+#[test]
+fn the_removal_of_an_empty_journal_is_no_damage_wherever_it_ends() {
+    let storage = ImageStorage::over(killed());
+    let journal = Journal::open(Arc::new(storage.clone()), SETTINGS).unwrap().0;
+    journal.mark_replayed(journal.head()).unwrap();
+    assert!(journal.is_empty());
+    storage.record();
+    hotbay_journal::remove(&storage).unwrap();
+    assert!(storage.image().contents().is_empty());
+    let ends = storage.take_recorded();
+    assert!(ends.len() > 3);
+    for (step, image) in ends {
+        for keeps in [true, false] {
+            let opened = open(&image.crashed(&mut || keeps));
+            assert!(opened.is_ok_and(|(journal, _)| journal.is_empty()), "{step:?} {keeps}");
+        }
     }
 }
 

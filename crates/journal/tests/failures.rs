@@ -155,7 +155,10 @@ fn a_group_is_one_write_and_a_covered_flush_costs_nothing() {
     journal.append(&changes).unwrap();
     assert_eq!(storage.take_steps(), [Step::Write]);
     journal.sync().unwrap();
-    assert_eq!(storage.take_steps(), [Step::Sync, Step::SyncDirectory, Step::Write]);
+    assert_eq!(
+        storage.take_steps(),
+        [Step::Sync, Step::Create, Step::SyncDirectory, Step::Write, Step::Sync, Step::Write]
+    );
     journal.sync().unwrap();
     journal.append(&[]).unwrap();
     journal.append(&[write(7, 0, 0)]).unwrap();

@@ -50,6 +50,7 @@ fn the_document_has_every_field_in_its_place() {
             SYNCED REPLAYED INVENTORY_CRC HEADER_CRC),
     );
     check_fields("inventory field", fields!(inventory: NUMBER FIRST_SEQUENCE NEXT_SEQUENCE));
+    check_fields("mark field", fields!(mark: MAGIC VOLUME SEGMENT SYNCED CRC));
     check_fields(
         "record field",
         fields!(record: MAGIC KIND SEQUENCE OFFSET LENGTH PAYLOAD_CRC HEADER_CRC),
@@ -65,6 +66,7 @@ fn the_document_has_every_constant_and_kind() {
         ("PAYLOAD_MAX", PAYLOAD_MAX),
         ("EXTENT_MAX", EXTENT_MAX),
         ("SPLIT_BYTES", SPLIT_BYTES),
+        ("MARK_BYTES", MARK_BYTES),
         ("CONTROL_BYTES", CONTROL_BYTES),
         ("LIMIT_MIN", LIMIT_MIN),
         ("SEGMENTS_MAX", SEGMENTS_MAX),
@@ -77,6 +79,8 @@ fn the_document_has_every_constant_and_kind() {
     assert_eq!(documented, kinds);
     assert!(DOCUMENT.contains(&format!("format version {FORMAT_VERSION}")));
     assert!(DOCUMENT.contains(std::str::from_utf8(&SEGMENT_MAGIC).unwrap()));
+    assert!(DOCUMENT.contains(std::str::from_utf8(&MARK_MAGIC).unwrap()));
+    assert!(DOCUMENT.contains(crate::mark::MARK_NAME));
 }
 
 #[test]
@@ -126,6 +130,19 @@ proptest! {
         let place = place % bytes.len();
         bytes[place] ^= 1u8 << bit;
         prop_assert!(SegmentHeader::decode(&bytes, header.number).is_err());
+    }
+
+    #[test]
+    fn a_mark_survives_and_no_flipped_bit_does(volume: [u8; 16], segment: u64, synced in sequence(), place: usize, bit in 0u32..8) {
+        let mark = Mark { volume, segment, synced };
+        let mut bytes = mark.encode();
+        prop_assert_eq!(Mark::decode(&bytes), Some(mark));
+        for end in 0..bytes.len() {
+            prop_assert_eq!(Mark::decode(&bytes[..end]), None);
+        }
+        let place = place % bytes.len();
+        bytes[place] ^= 1u8 << bit;
+        prop_assert_eq!(Mark::decode(&bytes), None);
     }
 
     #[test]
