@@ -7,6 +7,8 @@
 
 use std::io::{self, IoSlice};
 
+use bytes::Bytes;
+
 use crate::Sequence;
 use crate::error::ScanError;
 use crate::format::{MARK_BYTES, mark};
@@ -32,7 +34,10 @@ pub(crate) struct Mark {
 pub(crate) fn read_mark(storage: &dyn Storage) -> Result<Option<Mark>, ScanError> {
     match storage.open(MARK_NAME, Access::Read) {
         // A copy: it may be written meanwhile.
-        Ok(file) => Ok(Mark::decode(&file.view(0, file.len().min(MARK_BYTES)).to_vec())),
+        Ok(file) => {
+            let shown = file.view(0, file.len().min(MARK_BYTES));
+            Ok(Mark::decode(&Bytes::copy_from_slice(&shown)))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(ScanError::Io { name: MARK_NAME.into(), source }),
     }
