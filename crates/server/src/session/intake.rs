@@ -183,12 +183,17 @@ impl Intake {
     }
 
     /// Where to receive to. A payload that is longer than a usual receive gets room for itself and nothing
-    /// else, so that what comes behind it never has to be moved.
+    /// else, so that what comes behind it never has to be moved. Parts may lie behind each other, so that those
+    /// that are kept keep little more than their own bytes, however little comes at a time.
     pub(super) fn room(&mut self) -> Limit<&mut BytesMut> {
         let missing = self.bytes_expected().saturating_sub(self.buffer.len());
         let most = missing.max(RECEIVE_BYTES);
         let room = self.buffer.capacity() - self.buffer.len();
-        if room < missing.max(RECEIVE_BYTES_LEAST) {
+        let enough = match self.expected {
+            Expected::Parts(..) => missing.min(RECEIVE_BYTES),
+            _ => missing,
+        };
+        if room < enough.max(RECEIVE_BYTES_LEAST) {
             self.buffer.reserve(most);
         }
         (&mut self.buffer).limit(most)
@@ -218,4 +223,43 @@ fn narrow(bytes: u64) -> usize {
 
 fn wide(bytes: usize) -> u64 {
     u64::try_from(bytes).expect("a size in memory has 64 bits or less")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hotbay_nbd::{CommandFlags, Cookie};
+
+    /// Parts that the device has not done with keep what they were received into; in TLS little comes at a time.
+    #[test]
+    fn parts_that_are_kept_keep_little_more_than_their_bytes() {
+        const LENGTH: usize = 8 << 20;
+        let length = wide(LENGTH);
+        let (command, flags, cookie) = (Command::Write, CommandFlags::NONE, Cookie(1));
+        let header = RequestHeader { command, flags, cookie, offset: 0, length };
+        let mut received = BytesMut::new();
+        header.encode(&mut received, Dialect::Simple);
+        let mut intake = Intake::new(received, Dialect::Simple);
+        let (mut kept, mut allocated, mut at) = (Vec::new(), 0, 0);
+        while at < LENGTH {
+            match intake.next(|_| Admission::InParts).unwrap() {
+                Next::Part(_, done, data) => {
+                    assert_eq!(done, at);
+                    at += data.len();
+                    kept.push(data);
+                }
+                Next::Incomplete => {
+                    let before = intake.buffer.capacity();
+                    let mut room = intake.room();
+                    let record = room.remaining_mut().min(16 << 10);
+                    room.put_bytes(0x5a, record);
+                    if intake.buffer.capacity() > before {
+                        allocated += intake.buffer.capacity();
+                    }
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(allocated < LENGTH * 2, "{} parts keep {allocated} bytes", kept.len());
+    }
 }
