@@ -6,8 +6,8 @@
 //!
 //! What must hold:
 //! * A reply that no request explains, or that is none, ends the connection: nothing that follows can be trusted.
-//! * When the connection ends, each request without an answer is told so, and how many of them were changes
-//!   stays known (`life`): the server may still carry those out.
+//! * When the connection ends, each request without an answer is told so, and whether changes were among them
+//!   stays known (`life`): the server may still carry those out. One whose answer made no sense has none.
 //! * A request that was handed to the task is sent even where its asker has gone: a dropped future does not undo a
 //!   request. One that has not been handed over yet never goes out.
 //! * While the medium or any of its requests lives, so does the connection; then the server is told, with DISC.
@@ -87,7 +87,7 @@ impl Connection {
         Err(Failure::Ended(self.life.end().unwrap_or_else(|| End {
             how: Ending::Broken,
             why: "the daemon is being stopped".to_owned(),
-            doubtful_changes: 0,
+            in_doubt: false,
         })))
     }
 }
@@ -113,7 +113,8 @@ impl From<io::Error> for Stop {
 
 async fn run(
     dialled: Dialled,
-    asked: mpsc::Receiver<(Ask, oneshot::Sender<Answer>)>,
+    // Who still waits here must not learn that there will be no answer before the end is known either.
+    mut asked: mpsc::Receiver<(Ask, oneshot::Sender<Answer>)>,
     life: Arc<Life>,
 ) {
     let Dialled { stream, is_near, opened, received } = dialled;
@@ -121,7 +122,7 @@ async fn run(
     let (reader, mut writer) = tokio::io::split(stream);
     let mut incoming = Incoming { reader, received, dialect, life: &life, current: None };
     let stop = {
-        let sender = send_all(&mut writer, Outgoing::new(dialect), context, asked, &life);
+        let sender = send_all(&mut writer, Outgoing::new(dialect), context, &mut asked, &life);
         let receiver = incoming.receive_all();
         tokio::pin!(sender, receiver);
         // In this order: an answer makes room for what is to be sent.
@@ -131,17 +132,18 @@ async fn run(
             stop = &mut sender => stop,
         }
     };
+    let current = incoming.current.as_ref();
     match stop {
         Stop::LetGo => {
-            life.finish(Ending::LetGo, "nobody used the connection any more".to_owned());
+            life.finish(Ending::LetGo, "nobody used the connection any more".to_owned(), current);
             // It has everything; that it hears of the end is a courtesy.
             let _ = timeout(CLOSE_WAIT, say_goodbye(writer, incoming.reader, dialect)).await;
         }
         Stop::Closed => {
             let how = if is_near { Ending::Closed } else { Ending::Broken };
-            life.finish(how, "the server closed the connection".to_owned());
+            life.finish(how, "the server closed the connection".to_owned(), current);
         }
-        Stop::Broken(why) => life.finish(Ending::Broken, why),
+        Stop::Broken(why) => life.finish(Ending::Broken, why, current),
     }
 }
 
@@ -166,7 +168,7 @@ async fn send_all(
     writer: &mut (impl AsyncWrite + Unpin),
     mut outgoing: Outgoing,
     context: Option<u32>,
-    mut asked: mpsc::Receiver<(Ask, oneshot::Sender<Answer>)>,
+    asked: &mut mpsc::Receiver<(Ask, oneshot::Sender<Answer>)>,
     life: &Life,
 ) -> Stop {
     let (dialect, mut batch) = (outgoing.dialect(), Vec::new());

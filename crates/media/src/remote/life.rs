@@ -28,8 +28,8 @@ pub(super) enum Ending {
 pub(super) struct End {
     pub(super) how: Ending,
     pub(super) why: String,
-    /// How many changes had no answer: the server may still carry them out.
-    pub(super) doubtful_changes: usize,
+    /// Changes had no answer: the server may still carry them out.
+    pub(super) in_doubt: bool,
 }
 
 /// Shared by the connection's task and all who ask something of it.
@@ -87,11 +87,12 @@ impl Life {
         self.book.lock().in_flight.count() == 0
     }
 
-    /// Ends it: who waits for an answer learns that there will be none.
-    pub(super) fn finish(&self, how: Ending, why: String) {
+    /// Ends it: who waits for an answer learns that there will be none. `current` is the request whose answer was being taken.
+    pub(super) fn finish(&self, how: Ending, why: String, current: Option<&Flight>) {
         let mut book = self.book.lock();
-        let doubtful_changes = book.in_flight.changes();
-        book.end.get_or_insert(End { how, why, doubtful_changes });
+        let in_doubt =
+            book.in_flight.changes() > 0 || current.is_some_and(|flight| flight.is_change);
+        book.end.get_or_insert(End { how, why, in_doubt });
         self.has_ended.store(true, SeqCst);
         // Who is told finds the end there.
         let mut in_flight = std::mem::take(&mut book.in_flight);

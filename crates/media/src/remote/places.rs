@@ -200,7 +200,7 @@ impl Place {
                     "requests of an earlier connection to {uri} have not ended; try again later"
                 ),
             )),
-            Some(end) if end.doubtful_changes == 0 => Ok(Duration::ZERO),
+            Some(end) if !end.in_doubt => Ok(Duration::ZERO),
             Some(end) => Ok(match end.how {
                 Ending::LetGo => Duration::ZERO,
                 Ending::Closed => PAUSE_CLOSED,

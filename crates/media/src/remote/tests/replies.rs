@@ -1,24 +1,30 @@
 //! Whatever the server says.
 
+use std::task::Context;
+
 use bytes::BytesMut;
 use hotbay_block::Extent;
 use hotbay_nbd::client::Opened;
-use hotbay_nbd::{Command, Cookie, Dialect, SimpleReply, TransmissionFlags};
+use hotbay_nbd::{Chunk, Command, Cookie, Dialect, ReplyTo, SimpleReply, TransmissionFlags};
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 use super::super::connection::{Ask, Connection, Failure};
 use super::super::dial::Dialled;
-use super::super::life::Ending;
+use super::super::life::{Ending, IN_FLIGHT_MAX};
 
 fn connection(received: &[u8]) -> (Connection, DuplexStream) {
     connection_to(false, received)
 }
 
 fn connection_to(is_near: bool, received: &[u8]) -> (Connection, DuplexStream) {
+    connection_in(Dialect::Simple, is_near, received)
+}
+
+fn connection_in(dialect: Dialect, is_near: bool, received: &[u8]) -> (Connection, DuplexStream) {
     let (near, far) = tokio::io::duplex(1 << 16);
     let opened = Opened {
-        dialect: Dialect::Simple,
+        dialect,
         allocation: None,
         size_bytes: 1 << 20,
         flags: TransmissionFlags::HAS_FLAGS.with(TransmissionFlags::SEND_FLUSH),
@@ -99,6 +105,60 @@ async fn only_of_a_server_on_this_machine_is_it_known_that_it_closed_the_connect
         drop(far);
         let Err(Failure::Ended(end)) = connection.ask(read(3)).await else { panic!("it goes on") };
         assert_eq!(end.how, how);
+    }
+}
+
+/// Notes, when it is woken, whether the end of the connection is known.
+struct Woken(Connection, std::sync::Mutex<Option<bool>>);
+
+impl std::task::Wake for Woken {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.1.lock().unwrap().get_or_insert(self.0.life().end().is_some());
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_turn_learns_of_the_end_when_it_is_known() {
+    let (connection, mut far) = connection(&[]);
+    let mut under_way = Vec::new();
+    for _ in 0..IN_FLIGHT_MAX {
+        let mut ask = Box::pin(connection.ask(read(3)));
+        assert!(futures_util::poll!(&mut ask).is_pending());
+        next_cookie(&mut far).await;
+        under_way.push(ask);
+    }
+    let woken = Woken(connection.clone(), None.into());
+    let woken = std::sync::Arc::new(woken);
+    let mut waits = Box::pin(connection.ask(read(3)));
+    let waker = std::sync::Arc::clone(&woken).into();
+    assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    far.write_all(&[0xee; 64]).await.unwrap();
+    while woken.1.lock().unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(*woken.1.lock().unwrap(), Some(true));
+    let Err(Failure::Ended(end)) = waits.await else { panic!("it goes on") };
+    assert_eq!(end.how, Ending::Broken);
+}
+
+/// A wrong answer to a change may be that to another one: the server may still carry it out.
+#[tokio::test]
+async fn a_change_with_a_wrong_answer_is_in_doubt() {
+    for (command, in_doubt) in [(Command::Trim, true), (Command::Flush, false)] {
+        let (connection, mut far) = connection_in(Dialect::Extended, false, &[]);
+        let asked = tokio::spawn({
+            let c = connection.clone();
+            async move { c.ask(Ask::about(command, Extent::between(0, 4096))).await }
+        });
+        let mut header = [0; 32];
+        far.read_exact(&mut header).await.unwrap();
+        let cookie = Cookie(u64::from_be_bytes(header[8..16].try_into().unwrap()));
+        let mut bytes = BytesMut::new();
+        let to = ReplyTo { cookie, offset: 8192 };
+        Chunk::None.encode(to, true, Dialect::Extended, &mut bytes);
+        far.write_all(&bytes).await.unwrap();
+        let Err(Failure::Ended(end)) = asked.await.unwrap() else { panic!("it is an answer") };
+        assert_eq!((end.how, end.in_doubt), (Ending::Broken, in_doubt));
     }
 }
 
