@@ -3,6 +3,7 @@
 forgotten by it, what somebody on the way can put behind it, and that a session in TLS is a session."""
 
 import pathlib
+import random
 import re
 import ssl
 import struct
@@ -41,6 +42,17 @@ class Server(Daemon):
     def prepare(self, directory):
         for name in ("tls", "stranger"):
             subprocess.run([HOTBAY, "tls", "make", directory / name], check=True, stdout=subprocess.DEVNULL)
+        self.make_expired(directory / "tls", directory / "expired")
+
+    def make_expired(self, ca, place):
+        """A client's certificate by the right CA that held until yesterday."""
+        place.mkdir()
+        request, key, certificate = place / "request", place / "client-key.pem", place / "client-cert.pem"
+        for words in (["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                       "-subj", "/CN=client", "-keyout", key, "-out", request],
+                      ["x509", "-req", "-in", request, "-CA", ca / "ca-cert.pem", "-CAkey", ca / "ca-key.pem",
+                       "-days", "-1", "-out", certificate]):
+            subprocess.run(["openssl", *words], check=True, stderr=subprocess.DEVNULL)
 
     def start(self, *more):
         super().start("--listen", "tcp:127.0.0.1:0")
@@ -97,6 +109,51 @@ def in_tls_all_is_as_ever(server):
             assert wire.says_goodbye()
 
 
+def a_long_write_may_be_cut_anywhere(server):
+    """It is carried out in parts: neither they nor its header end where records of TLS do, and it is answered once."""
+    for dialect in (SIMPLE, STRUCTURED, EXTENDED):
+        wire = Wire(server.place).start_tls(server.context()).speak(dialect)
+        wire.go()
+        data = random.Random(dialect).randbytes(3 * MIB + 77)
+        for piece in (613, 16000, 100_003):
+            offset = 5 * MIB + piece
+            assert wire.write(offset - 512, b"\x11" * 512) == wire.write(offset + len(data), b"\x22" * 512) == 0
+            message = Kept(wire).write(offset, data)
+            for at in range(0, len(message), piece):
+                wire.send(message[at:at + piece])
+            assert wire.reply(wire.cookie).error == 0
+            assert wire.ask(FLUSH, 0, 0).error == 0
+            other = Wire(server.socket)
+            other.go()
+            assert other.read(offset - 512, len(data) + 1024) == b"\x11" * 512 + data + b"\x22" * 512
+
+
+class Kept:
+    """What a wire would send, kept to be sent in another way."""
+
+    def __init__(self, wire):
+        self.wire = wire
+
+    def write(self, offset, data):
+        kept = []
+        self.wire.send = kept.append
+        self.wire.request(WRITE, offset, len(data), PAYLOAD_LEN if self.wire.dialect == EXTENDED else 0, data)
+        del self.wire.send
+        return b"".join(kept)
+
+
+def a_long_write_that_is_cut_off_is_in_nobodys_way(server):
+    wire = Wire(server.place).start_tls(server.context())
+    wire.go()
+    wire.send(Kept(wire).write(0, b"\x77" * 4 * MIB)[:2 * MIB])
+    wire.socket.close()
+    other = Wire(server.place).start_tls(server.context())
+    other.go()
+    assert other.write(0, b"\x33" * 4 * MIB) == 0
+    assert other.ask(FLUSH, 0, 0).error == 0
+    assert other.read(4 * MIB - 512, 512) == b"\x33" * 512
+
+
 def export_name_in_tls(server):
     wire = Wire(server.place).start_tls(server.context())
     wire.send(option(EXPORT_NAME, b"a"))
@@ -136,7 +193,7 @@ ACKNOWLEDGED = struct.pack(">QIII", OPTION_REPLY, STARTTLS, REP_ACK, 0)
 
 
 def only_our_clients_are_served(server):
-    for name in ("stranger", None):
+    for name in ("stranger", "expired", None):
         for place in (server.place, server.socket):
             wire = Wire(place)
             try:
@@ -202,7 +259,8 @@ def check(tls, *rules):
 
 
 check(TLS.format(clients="required"),
-      nothing_is_told_in_the_clear, in_tls_all_is_as_ever, export_name_in_tls, what_was_agreed_upon_is_forgotten,
+      nothing_is_told_in_the_clear, in_tls_all_is_as_ever, a_long_write_may_be_cut_anywhere,
+      a_long_write_that_is_cut_off_is_in_nobodys_way, export_name_in_tls, what_was_agreed_upon_is_forgotten,
       bytes_in_the_clear_count_for_nothing, only_our_clients_are_served, silence_is_bounded,
       a_client_that_does_not_read_holds_up_nobody)
 check(TLS.format(clients="optional"), a_certificate_may_be_left_out)
