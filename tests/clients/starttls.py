@@ -9,6 +9,7 @@ import ssl
 import struct
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
 from daemon import HOTBAY, Daemon
@@ -45,14 +46,17 @@ class Server(Daemon):
         self.make_expired(directory / "tls", directory / "expired")
 
     def make_expired(self, ca, place):
-        """A client's certificate by the right CA that held until yesterday."""
+        """A client's certificate by the right CA that held for no more than the second in which it was made."""
         place.mkdir()
+        # Without an extension it would be a certificate of the first version, which nobody takes.
+        (place / "extensions").write_text("extendedKeyUsage = clientAuth\n")
         request, key, certificate = place / "request", place / "client-key.pem", place / "client-cert.pem"
         for words in (["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                        "-subj", "/CN=client", "-keyout", key, "-out", request],
                       ["x509", "-req", "-in", request, "-CA", ca / "ca-cert.pem", "-CAkey", ca / "ca-key.pem",
-                       "-days", "-1", "-out", certificate]):
+                       "-days", "0", "-extfile", place / "extensions", "-out", certificate]):
             subprocess.run(["openssl", *words], check=True, stderr=subprocess.DEVNULL)
+        time.sleep(2)
 
     def start(self, *more):
         super().start("--listen", "tcp:127.0.0.1:0")
