@@ -12,16 +12,16 @@
 //! use std::sync::Arc;
 //!
 //! use hotbay_block::MemoryDevice;
-//! use hotbay_server::{ExportDescription, Exports, Limits, OpenedExport, Server, client::Client};
+//! use hotbay_server::{ExportDescription, Exports, Limits, OpenedExport, Peer, Server, client::Client};
 //!
 //! struct One(Arc<MemoryDevice>);
 //!
 //! impl Exports for One {
-//!     fn list(&self) -> Vec<ExportDescription> {
+//!     fn list(&self, _: &Peer) -> Vec<ExportDescription> {
 //!         vec![ExportDescription { name: "memory".into(), description: String::new() }]
 //!     }
 //!
-//!     fn open(&self, name: &str) -> Option<OpenedExport> {
+//!     fn open(&self, name: &str, _: &Peer) -> Option<OpenedExport> {
 //!         let (name, description, device) = (name.to_owned(), String::new(), self.0.clone());
 //!         (name == "memory").then_some(OpenedExport { name, description, device })
 //!     }

@@ -68,7 +68,7 @@ async fn errors_say_what_to_do_about_it() {
     let shelf = Shelf::new();
     for (word, kind, message) in [
         ("@/no.img", ErrorKind::Gone, "there is no file"),
-        ("file:@/no/no.img?create=1KiB", ErrorKind::Gone, "cannot create"),
+        ("file:@/no/no.img?create=1KiB", ErrorKind::Gone, "there is no directory for"),
         ("@", ErrorKind::Invalid, "neither a regular file nor a block device"),
     ] {
         let error = shelf.open(&at(word), "v").await.unwrap_err();
