@@ -22,6 +22,8 @@ pub(crate) struct Observed {
     standard: Vec<Place>,
     /// Where the last synced writes began, oldest first.
     recent: VecDeque<Place>,
+    /// Around all that was spoiled: a sync that lets go of an older write there does not say what it holds.
+    spoiled: Option<Extent>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +64,7 @@ impl Observed {
     /// Nothing is known but what the witness knows.
     pub(crate) fn new(size_bytes: u64, witness: &Witness) -> Self {
         let standard = standard_places(size_bytes).into_iter().map(Place::unknown).collect();
-        let mut observed = Self { standard, recent: VecDeque::new() };
+        let mut observed = Self { standard, ..Self::default() };
         for block in witness.blocks() {
             let known = Knowledge::Checksum(block.checksum);
             let at = observed.standard.iter_mut().find(|place| place.extent == block.extent);
@@ -79,7 +81,7 @@ impl Observed {
     pub(crate) fn places_alone(&self) -> Self {
         let unknown = |place: &Place| Place::unknown(place.extent);
         let standard = self.standard.iter().map(unknown).collect();
-        Self { standard, recent: self.recent.iter().map(unknown).collect() }
+        Self { standard, recent: self.recent.iter().map(unknown).collect(), spoiled: None }
     }
 
     /// Takes note of a change: what was known of the blocks that it touches is not certain any more.
@@ -100,6 +102,9 @@ impl Observed {
 
     /// Takes note of a change after which nothing about the blocks will be certain.
     pub(crate) fn spoiled(&mut self, extent: Extent) {
+        let around = self.spoiled.unwrap_or(extent);
+        let start = around.offset().min(extent.offset());
+        self.spoiled = Some(Extent::between(start, around.end().max(extent.end())));
         for place in self.standard_touched_by(extent) {
             place.knowledge = Knowledge::Never;
         }
@@ -113,6 +118,9 @@ impl Observed {
         let end = extent.end().min(extent.offset() + BLOCK_BYTES);
         let first = Extent::between(extent.offset(), end);
         self.recent.retain(|place| !place.extent.overlaps(first));
+        if self.spoiled.is_some_and(|spoiled| spoiled.overlaps(first)) {
+            return;
+        }
         let block = data.and_then(|data| data.get(..first.len_in_memory()));
         let knowledge = block.map_or(Knowledge::None, |block| Knowledge::Checksum(checksum(block)));
         self.recent.push_back(Place { extent: first, knowledge });
@@ -197,5 +205,27 @@ impl Observed {
         let to = self.standard.partition_point(|place| place.extent.offset() < extent.end());
         // An empty extent may lie within a place.
         &mut self.standard[from..to.max(from)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A retained write, and after it one over it of which nobody knows the end: the sync lets go of the first alone.
+    #[test]
+    fn what_may_have_been_written_over_bears_no_witness() {
+        let (older, newer) = (Extent::between(0, 4096), Extent::between(1024, 2048));
+        for at in [0, 1 << 30] {
+            let moved = |extent: Extent| Extent::between(at + extent.offset(), at + extent.end());
+            let mut observed = Observed::new(4 << 30, &Witness::default());
+            observed.spoiled(moved(newer));
+            observed.changed(moved(older));
+            observed.synced(moved(older), Some(&[1; 4096]));
+            let beside = Extent::between(at + 8192, at + 12288);
+            observed.synced(beside, Some(&[2; 4096]));
+            let witness = observed.witness(&Witness::default());
+            assert_eq!(witness.places(), [beside], "at {at}");
+        }
     }
 }
