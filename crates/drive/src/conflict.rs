@@ -43,14 +43,19 @@ pub(crate) struct Dispute {
 const OTHER_SIZE: &str = "'hotbay eject' gives it back";
 
 impl Volume {
-    /// Leaves a medium in its bay that was changed; gives what whoever put it in is told. Called with `stay` held.
+    /// Leaves a medium in its bay that was changed; gives what whoever put it in is told. `why` says what is with it, as a
+    /// predicate. Called with `stay` held.
     pub(crate) async fn dispute(&self, medium: &str, place: BayPlace, why: &str) -> Refusal {
         let volume = self.name();
-        let text = format!("{medium} was changed while it was away, or is an older copy: {why}");
+        let text = format!("{medium} {why}");
         // So that a restart does not take it for the volume's own.
+        let mut decides = "replay|discard";
         self.update_record_or_warn(|record| {
             record.in_bay = true;
             record.conflict = Some(medium.to_owned());
+            if record.parted.is_some() {
+                decides = "discard|newest";
+            }
         })
         .await;
         let dispute = Dispute { medium: medium.to_owned(), place, why: text.clone() };
@@ -58,9 +63,27 @@ impl Volume {
         self.set_route(State::Conflict, self.journal_path(None));
         self.event(EventKind::Conflict, format!("{text}; nothing was written to it"));
         Refusal::new(format!("volume {volume} is in conflict: {text}")).hint(format!(
-            "nothing was written to it; 'hotbay resolve {volume} replay|discard' decides what counts, \
+            "nothing was written to it; 'hotbay resolve {volume} {decides}' decides what counts, \
              'hotbay resolve {volume} save FILE' keeps what the journal holds, 'hotbay eject {volume}' gives it back"
         ))
+    }
+
+    /// Sees to it that its medium is in conflict when it is back, and why; with `None` that it is not. Durable when it returns.
+    ///
+    /// # Errors
+    /// Where the medium is in, or it cannot be recorded; then all is as before.
+    pub(crate) async fn part(&self, why: Option<&str>) -> Result<(), Refusal> {
+        // No medium is let in meanwhile.
+        let _stay = self.stay.lock().await;
+        let state = self.state();
+        if !matches!(state, State::Absent | State::Conflict | State::Failed) {
+            return Err(Refusal::new(format!(
+                "volume {} is {state}: its medium is in",
+                self.name()
+            ))
+            .hint("see 'hotbay status', and decide again"));
+        }
+        self.update_record(|record| record.parted = why.map(str::to_owned)).await
     }
 
     /// Takes the medium in conflict out of the bay. Called with `stay` held.
@@ -153,6 +176,7 @@ impl Volume {
             record.identity_unsettled = false;
             record.witness = Witness::default();
             record.conflict = None;
+            record.parted = None;
             record.discards_journal = true;
             record.grows_to = None;
         });

@@ -111,6 +111,7 @@ impl Volume {
             record.identity = Some(identity);
             record.identity_unsettled = false;
             record.witness = Witness::default();
+            record.parted = None;
         })
         .await
     }

@@ -111,6 +111,7 @@ impl Volume {
             record.identity_unsettled = unsettled;
             record.witness = witness;
             record.conflict = None;
+            record.parted = None;
         })
         .await?;
         if half_grown {
@@ -317,7 +318,11 @@ impl Volume {
     /// Compares a medium with what is known of the volume's own.
     async fn compare(&self, found: &Found) -> Comparison {
         let record = self.record.lock().await;
-        let Some(identity) = &record.identity else { return Comparison::Unchanged };
+        let unchanged = || match &record.parted {
+            Some(why) => Comparison::Changed(why.clone()),
+            None => Comparison::Unchanged,
+        };
+        let Some(identity) = &record.identity else { return unchanged() };
         let mut identity = identity.clone();
         if record.grows_to == Some(found.identity.size_bytes) {
             identity.size_bytes = found.identity.size_bytes;
@@ -325,10 +330,10 @@ impl Volume {
         let known = Known { identity: &identity, unsettled: record.identity_unsettled };
         match recognise(known, &found.identity) {
             Recognised::Own => match record.witness.differs_from(&found.witness) {
-                None => Comparison::Unchanged,
-                Some(difference) => Comparison::Changed(difference.to_string()),
+                None => unchanged(),
+                Some(difference) => Comparison::Changed(changed(&difference)),
             },
-            Recognised::Changed(why) => Comparison::Changed(why),
+            Recognised::Changed(why) => Comparison::Changed(changed(&why)),
             Recognised::Another(why) => Comparison::Another(why),
         }
     }
@@ -355,10 +360,14 @@ pub(crate) struct Found {
 enum Comparison {
     /// It is the volume's own, and nothing shows that it was changed.
     Unchanged,
-    /// It is the volume's own, and was changed or is an older copy of itself: what shows it.
+    /// It is the volume's own, and was changed, is an older copy of itself, or was parted from its mirror: what is with it.
     Changed(String),
     /// It is another one: what shows it.
     Another(String),
+}
+
+fn changed(why: &dyn std::fmt::Display) -> String {
+    format!("was changed while it was away, or is an older copy: {why}")
 }
 
 pub(crate) fn being_stopped() -> Refusal {

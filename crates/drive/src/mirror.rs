@@ -14,13 +14,14 @@
 //!   crash the newest copies are known by what was recorded, and nothing is guessed.
 //!
 //! Where to look: a request: `change`, `read`; which copies count: `standing`; marks: `marks`; a copy that goes or comes
-//! back: `keeper`, `catch_up`; comparing: `scrub`.
+//! back: `keeper`, `catch_up`; one that is to count though it lacks something: `newest`; comparing: `scrub`.
 
 mod catch_up;
 mod change;
 mod granules;
 mod keeper;
 mod marks;
+mod newest;
 mod read;
 mod record;
 mod scrub;
@@ -28,9 +29,10 @@ mod standing;
 
 use std::sync::Arc;
 
-use hotbay_block::{BoxFuture, Device, DeviceInfo, Error, ErrorKind, Execution, Request};
+use bytes::BytesMut;
+use hotbay_block::{BoxFuture, Device, DeviceInfo, Error, ErrorKind, Execution, Extent, Request};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, RwLock};
+use tokio::sync::{Notify, RwLock, watch};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -38,6 +40,7 @@ use crate::claims::Claims;
 use crate::drive::Drive;
 use crate::event::{EventKind, EventLog};
 use crate::failure::Refusal;
+use crate::handle::exchanged;
 use crate::state::State;
 use crate::volume::Volume;
 
@@ -74,6 +77,8 @@ pub(crate) struct Mirrored {
     events: EventLog,
     /// A copy is not what it is taken for.
     news: Notify,
+    /// The number of the content, for who waits for another one. Goes up before any of that can be read.
+    contents: watch::Sender<u64>,
 }
 
 /// Several volumes as one device. Its tasks end when it is dropped; [`Mirror::stop`] ends it in order.
@@ -105,6 +110,7 @@ impl Mirror {
         let granules = Granules::of(size);
         let (standings, record) = record::found(&copies, granules, &*records)?;
         let marks = Marks::new(records, record);
+        let contents = watch::Sender::new(standings.content());
         let mirrored = Arc::new(Mirrored {
             name: drive.name().to_owned(),
             copies,
@@ -115,6 +121,7 @@ impl Mirror {
             marks,
             events: drive.events().clone(),
             news: Notify::new(),
+            contents,
         });
         mirrored.record_standings().await.map_err(|error| {
             Refusal::new(format!("the mirror's record cannot be written: {error}"))
@@ -128,7 +135,9 @@ impl Mirror {
     /// The mirror as a device for one session.
     #[must_use]
     pub fn open(&self) -> Arc<dyn Device> {
-        Arc::new(Handle(Arc::clone(&self.mirrored)))
+        let mirrored = Arc::clone(&self.mirrored);
+        let content = self.content();
+        Arc::new(Handle { mirrored, content })
     }
 
     /// What identifies the mirror, through any change of its copies' media: the identities of its volumes.
@@ -139,6 +148,12 @@ impl Mirror {
         Uuid::new_v5(&Uuid::nil(), &name).into_bytes()
     }
 
+    /// The number of its content, of which a session sees one.
+    #[must_use]
+    pub fn content(&self) -> u64 {
+        *self.mirrored.contents.borrow()
+    }
+
     /// How the copy on the volume of this name is doing; `None` where there is none.
     #[must_use]
     pub fn copy(&self, volume: &str) -> Option<CopyStatus> {
@@ -147,22 +162,6 @@ impl Mirror {
         Some(CopyStatus {
             in_sync: behind.is_none(),
             behind_bytes: self.mirrored.granules.bytes_of(behind.unwrap_or(0)),
-        })
-    }
-
-    /// Takes everything on a copy for old, so that it gets all of it when it is back: for one whose medium was changed by
-    /// somebody else. Nothing changes where no other copy has everything, or there is no such copy.
-    ///
-    /// # Errors
-    /// Where that cannot be recorded.
-    pub async fn distrust(&self, volume: &str) -> Result<(), Refusal> {
-        let copies = &self.mirrored.copies;
-        let Some(place) = copies.iter().position(|copy| copy.volume.name() == volume) else {
-            return Ok(());
-        };
-        self.mirrored.take_for_old(place).await.map_err(|error| {
-            Refusal::new(format!("the mirror's record cannot be written: {error}"))
-                .hint("the state directory must be writable, and on stable storage")
         })
     }
 
@@ -185,6 +184,14 @@ fn copies_of(drive: &Drive) -> Result<Vec<Copy>, Refusal> {
 }
 
 impl Mirrored {
+    /// Whether this is the content that a session knows.
+    fn must_still_be(&self, content: u64) -> Result<(), Error> {
+        match *self.contents.borrow() == content {
+            true => Ok(()),
+            false => Err(exchanged()),
+        }
+    }
+
     fn tell(&self, copy: usize, kind: EventKind, text: String) {
         self.events.record(self.copies[copy].volume.name(), kind, text);
     }
@@ -201,14 +208,36 @@ fn not_recorded(error: std::io::Error) -> Error {
     Error::new(ErrorKind::PreviousFailure, "the mirror's record cannot be written").caused_by(error)
 }
 
+/// A mirror as one session sees it: one content of it.
 #[derive(Debug)]
-struct Handle(Arc<Mirrored>);
+struct Handle {
+    mirrored: Arc<Mirrored>,
+    content: u64,
+}
+
+impl Handle {
+    fn read(&self, extent: Extent, buffer: BytesMut) -> Execution {
+        // Looked at afterwards: meanwhile an older copy may have become the newest.
+        match self.mirrored.read(extent, buffer) {
+            Execution::Done(answer) => {
+                Execution::Done(self.mirrored.must_still_be(self.content).and(answer))
+            }
+            execution => {
+                let (mirrored, content) = (Arc::clone(&self.mirrored), self.content);
+                Execution::later(async move {
+                    let answer = execution.answer().await;
+                    mirrored.must_still_be(content).and(answer)
+                })
+            }
+        }
+    }
+}
 
 impl Device for Handle {
     fn info(&self) -> DeviceInfo {
-        let copies = || self.0.copies.iter().map(|copy| copy.device.info());
+        let copies = || self.mirrored.copies.iter().map(|copy| copy.device.info());
         DeviceInfo {
-            size_bytes: self.0.granules.size_bytes(),
+            size_bytes: self.mirrored.granules.size_bytes(),
             preferred_block_bytes: copies().map(|c| c.preferred_block_bytes).max().unwrap_or(4096),
             read_only: copies().any(|copy| copy.read_only),
             rotational: copies().any(|copy| copy.rotational),
@@ -216,16 +245,22 @@ impl Device for Handle {
     }
 
     fn execute(&self, request: Request) -> Execution {
+        let mirrored = || Arc::clone(&self.mirrored);
         match request {
-            Request::Read { extent, buffer } => self.0.read(extent, buffer),
-            Request::Cache { .. } => self.0.hint(request),
-            Request::Flush => Execution::later(Arc::clone(&self.0).flush()),
-            _ => Execution::later(Arc::clone(&self.0).change(request)),
+            Request::Read { extent, buffer } => self.read(extent, buffer),
+            Request::Cache { .. } => self.mirrored.hint(request),
+            Request::Flush => Execution::later(mirrored().flush(self.content)),
+            _ => Execution::later(mirrored().change(self.content, request)),
         }
     }
 
-    /// Never: a copy of a mirror is not exchanged for another content.
     fn exchanged(&self) -> BoxFuture<'static, ()> {
-        Box::pin(std::future::pending())
+        let (mut contents, mine) = (self.mirrored.contents.subscribe(), self.content);
+        Box::pin(async move {
+            // The sender lives as long as the mirror; without a mirror there is nothing to exchange.
+            if contents.wait_for(|content| *content != mine).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
     }
 }

@@ -30,6 +30,8 @@ pub struct VolumeRecord {
     pub witness: Witness,
     /// The medium that is in its bay in conflict, where one is.
     pub conflict: Option<String>,
+    /// Why its medium is in conflict when it is back, whatever it holds: it is a copy of a mirror that went on without it.
+    pub parted: Option<String>,
     /// The journal is being given up: whatever it still holds is not part of this content.
     pub discards_journal: bool,
 }
@@ -49,6 +51,7 @@ impl VolumeRecord {
             identity_unsettled: false,
             witness: Witness::default(),
             conflict: None,
+            parted: None,
             discards_journal: false,
         }
     }

@@ -116,7 +116,8 @@ impl Volume {
             return;
         }
         let Some(place) = self.around.bays.take(self.name()) else { return };
-        let recognition = match self.log().is_empty() && record.conflict.is_none() {
+        let is_disputed = record.conflict.is_some() || record.parted.is_some();
+        let recognition = match self.log().is_empty() && !is_disputed {
             true => Recognition::AsFound,
             false => Recognition::TheSame,
         };

@@ -274,7 +274,8 @@ was written to it. 'hotbay eject' gives it back as it is.
 Examples:
   hotbay resolve usb save lacks.img  # what the journal holds, before it is given up
   hotbay resolve usb discard         # the medium counts; sessions are closed
-  hotbay resolve usb replay          # the journal counts: it is laid over the medium; check the file system then")]
+  hotbay resolve usb replay          # the journal counts: it is laid over the medium; check the file system then
+  hotbay resolve b newest            # in a mirror, whose newest copy is lost: the one on b counts")]
 pub(crate) struct ResolveArgs {
     /// Which volume
     pub(crate) volume: Name,
@@ -289,8 +290,12 @@ pub(crate) struct ResolveArgs {
 pub(crate) enum ResolveCommand {
     /// Lay the journal over the medium as it is; sessions go on
     Replay,
-    /// Give the journal up: the volume is what the medium holds, and its sessions are closed
+    /// Give the journal up: the volume is what the medium holds, and its sessions are closed. Of a copy of a mirror: what the
+    /// mirror holds counts, and it becomes a copy again
     Discard,
+    /// Let this copy of a mirror count though it lacks something, because those that have everything are lost, or because it is in
+    /// conflict; sessions are closed
+    Newest,
     /// Write what the journal holds to a fresh file, as 'hotbay journal export' does; the volume stays in conflict
     Save(ResolveSaveArgs),
 }

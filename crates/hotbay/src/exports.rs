@@ -125,7 +125,9 @@ impl LayoutExports {
     fn open_mirror(&self, mirror: &Mirror) -> OpenedExport {
         let about = format!("mirror of {}", self.about_disk());
         let device = self.terms_of_disk().present(mirror.open());
-        described(self.drive.name(), about, device, (mirror.id(), 0))
+        // After the mirror was opened: whoever opens an earlier content than is told is closed at once.
+        let content = mirror.content();
+        described(self.drive.name(), about, device, (mirror.id(), content))
     }
 
     fn terms_of_disk(&self) -> Terms {

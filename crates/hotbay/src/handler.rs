@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use hotbay_block::BoxFuture;
 use hotbay_drive::{
-    Differences, Drive, Refusal, Resolution, Scrub, Volume, WhenHeld, WhenOccupied, WhenOpen,
+    Differences, Drive, Mirror, Refusal, Resolution, Scrub, Volume, WhenHeld, WhenOccupied,
+    WhenOpen,
 };
 use hotbay_media::{FaultSpec, MediumSpec, Shelf};
 use hotbay_server::{Operation, OperationTraffic, Sessions};
@@ -308,19 +309,13 @@ impl ControlHandler for Handler {
     ) -> BoxFuture<'_, Result<State, Failure>> {
         Box::pin(async move {
             let in_conflict = self.volume(&volume)?.state() == hotbay_drive::State::Conflict;
-            let resolution = match by {
-                ResolveBy::Replay => Resolution::Replay,
-                ResolveBy::Discard => Resolution::Discard,
+            let resolution = match self.exports.mirror() {
+                Some(mirror) => match decided_of_copy(mirror, &volume, by, in_conflict).await? {
+                    Some(resolution) => resolution,
+                    None => return self.state_of(&volume),
+                },
+                None => resolution_of_volume(&volume, by)?,
             };
-            if let Some(mirror) = self.exports.mirror().filter(|_| in_conflict) {
-                if resolution == Resolution::Discard {
-                    return Err(Failure::new(format!("volume {volume} is a copy of a mirror"))
-                        .with_hint(format!(
-                            "what the mirror holds counts: 'hotbay resolve {volume} replay' makes this a copy of it again"
-                        )));
-                }
-                mirror.distrust(&volume).await?;
-            }
             let work = self.drive.resolve(&volume, resolution);
             self.with_progress(&volume, progress, work).await
         })
@@ -469,6 +464,34 @@ impl From<(Difference, Outcome)> for ReloadedDifference {
         let volume = volume.map(|name| name.to_string());
         Self { volume, key: key.to_owned(), before, after, effect, why }
     }
+}
+
+/// What becomes of the medium of a volume that is no copy.
+fn resolution_of_volume(volume: &str, by: ResolveBy) -> Result<Resolution, Failure> {
+    match by {
+        ResolveBy::Replay => Ok(Resolution::Replay),
+        ResolveBy::Discard => Ok(Resolution::Discard),
+        ResolveBy::Newest => Err(Failure::new(format!("volume {volume} is no copy of a mirror"))
+            .with_hint(format!("'hotbay resolve {volume} replay|discard' decides what counts"))),
+    }
+}
+
+/// Decides in the mirror what a copy is, before its medium is let in where that is in conflict. What becomes of the medium then, where
+/// something does: a copy's own journal is always laid over it, so that it is whole.
+async fn decided_of_copy(
+    mirror: &Mirror,
+    volume: &str,
+    by: ResolveBy,
+    in_conflict: bool,
+) -> Result<Option<Resolution>, Failure> {
+    match by {
+        ResolveBy::Newest => mirror.take_for_newest(volume).await?,
+        // Which the drive refuses.
+        _ if !in_conflict => return Ok(Some(Resolution::Replay)),
+        ResolveBy::Replay => mirror.may_replay(volume)?,
+        ResolveBy::Discard => mirror.take_for_old(volume).await?,
+    }
+    Ok(in_conflict.then_some(Resolution::Replay))
 }
 
 struct Following(hotbay_drive::Events);

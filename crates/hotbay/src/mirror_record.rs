@@ -25,6 +25,8 @@ pub(crate) struct MirrorFile {
 struct Stored {
     format: u32,
     generation: u64,
+    #[serde(default)]
+    content: u64,
     size_bytes: u64,
     granule_bytes: u64,
     marked: Vec<u32>,
@@ -76,6 +78,7 @@ impl From<&MirrorRecord> for Stored {
         Self {
             format: FORMAT,
             generation: record.generation,
+            content: record.content,
             size_bytes: record.size_bytes,
             granule_bytes: record.granule_bytes,
             marked: record.marked.clone(),
@@ -93,6 +96,7 @@ impl From<Stored> for MirrorRecord {
         };
         Self {
             generation: stored.generation,
+            content: stored.content,
             size_bytes: stored.size_bytes,
             granule_bytes: stored.granule_bytes,
             copies: stored.copies.iter().map(copy).collect(),
@@ -114,6 +118,7 @@ mod tests {
         let (generation, marked) = (5, vec![0, 3]);
         let record = MirrorRecord {
             generation,
+            content: 3,
             size_bytes: 9 << 20,
             granule_bytes: 1 << 20,
             marked,

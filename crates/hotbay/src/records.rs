@@ -117,6 +117,8 @@ struct StoredRecord {
     witness: Vec<(u64, u64, u32)>,
     #[serde(default)]
     conflict: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parted: Option<String>,
     #[serde(default)]
     discards_journal: bool,
 }
@@ -319,6 +321,7 @@ impl From<&VolumeRecord> for StoredRecord {
             identity_unsettled: record.identity_unsettled,
             witness: record.witness.blocks().iter().map(stored_block).collect(),
             conflict: record.conflict.clone(),
+            parted: record.parted.clone(),
             discards_journal: record.discards_journal,
         }
     }
@@ -355,6 +358,7 @@ impl StoredRecord {
             identity_unsettled: self.identity_unsettled,
             witness: self.witness.into_iter().filter_map(read_block).collect::<Witness>(),
             conflict: self.conflict,
+            parted: self.parted,
             discards_journal: self.discards_journal,
         }
     }
@@ -410,6 +414,7 @@ mod tests {
                 .into_iter()
                 .collect(),
             conflict: Some("file:/b".to_owned()),
+            parted: Some("the mirror went on".to_owned()),
             ..fresh
         };
         state.save(&record).unwrap();

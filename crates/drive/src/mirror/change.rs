@@ -13,12 +13,13 @@ type Answers = Vec<(usize, Result<Reply>)>;
 
 impl Mirrored {
     /// Makes a change to every copy that counts on it.
-    pub(super) async fn change(self: Arc<Self>, request: Request) -> Result<Reply> {
+    pub(super) async fn change(self: Arc<Self>, content: u64, request: Request) -> Result<Reply> {
         let request = same_on_each(request);
         let extent = request.extent().expect("a change has an extent");
         let touched = self.granules.touched(extent);
         let answers = {
             let _pass = self.gate.read().await;
+            self.must_still_be(content)?;
             let _claim = self.claims.claim(extent).await;
             self.mark(touched.clone()).await.map_err(not_recorded)?;
             let copies = self.standings.lock().begin_change(touched.clone());
@@ -26,19 +27,20 @@ impl Mirrored {
             self.note_failures(&answers, touched);
             answers
         };
-        self.settle(answers).await
+        self.settle(content, answers).await
     }
 
     /// Flushes every copy in sync.
-    pub(super) async fn flush(self: Arc<Self>) -> Result<Reply> {
+    pub(super) async fn flush(self: Arc<Self>, content: u64) -> Result<Reply> {
         let answers = {
             let _pass = self.gate.read().await;
+            self.must_still_be(content)?;
             let copies: Vec<usize> = self.standings.lock().in_sync().collect();
             let answers = self.ask(&copies, &Request::Flush).await;
             self.note_failures(&answers, 0..0);
             answers
         };
-        self.settle(answers).await
+        self.settle(content, answers).await
     }
 
     /// Makes the request to copies, all at once, and drives it to its end on each.
@@ -68,12 +70,14 @@ impl Mirrored {
     }
 
     /// The one answer to the client, once those that have failed are recorded as behind.
-    async fn settle(&self, answers: Answers) -> Result<Reply> {
+    async fn settle(&self, content: u64, answers: Answers) -> Result<Reply> {
         let doubts = !self.standings.lock().suspects().is_empty();
         let recorded = match doubts {
             true => self.let_fall_behind(&[]).await,
             false => Ok(()),
         };
+        // Who was in sync when it failed may be behind another one by now.
+        self.must_still_be(content)?;
         let failed = |answer: &(usize, Result<Reply>)| {
             answer.1.is_err() && self.standings.lock().is_in_sync(answer.0)
         };

@@ -72,24 +72,24 @@ impl Mirrored {
         behind.filter(|copy| self.copies[*copy].is_present()).collect()
     }
 
-    /// Lets a copy be behind in everything, where another one has it.
+    /// Lets a copy be behind in everything, where another one has it; whether that is so.
     ///
     /// # Errors
     /// Where the record cannot be written; then all is as before.
-    pub(super) async fn take_for_old(&self, copy: usize) -> io::Result<()> {
+    pub(super) async fn take_for_old(&self, copy: usize) -> io::Result<bool> {
         let _closed = self.gate.write().await;
         let turn = self.marks.saving().await;
         let mut next = self.standings.lock().clone();
         if !next.in_sync().any(|other| other != copy) {
-            return Ok(());
+            return Ok(false);
         }
         next.fall_behind(copy, self.granules.all());
-        self.marks.save(&turn, &next, &self.marks.marked()).await?;
+        self.marks.save_all_marked(&turn, &next, self.granules.all()).await?;
         *self.standings.lock() = next;
-        Ok(())
+        Ok(true)
     }
 
-    fn is_away(&self, copy: usize) -> bool {
+    pub(super) fn is_away(&self, copy: usize) -> bool {
         // Being replayed it has its medium, and takes changes.
         !self.copies[copy].is_present() && self.copies[copy].volume.state() != State::Replaying
     }

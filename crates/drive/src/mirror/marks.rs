@@ -72,6 +72,22 @@ impl Marks {
         marked
     }
 
+    /// Writes the record with these standings and all granules marked: a copy that is to get everything must do so after a
+    /// restart too.
+    ///
+    /// # Errors
+    /// Those of the write; then the marks are as before.
+    pub(super) async fn save_all_marked(
+        &self,
+        turn: &Saving<'_>,
+        standings: &Standings,
+        all: Set,
+    ) -> io::Result<()> {
+        self.save(turn, standings, &all).await?;
+        self.sets.lock().marked = all;
+        Ok(())
+    }
+
     /// Writes the record. Of what is saved later nothing is lost by this, as there is a `Saving`.
     pub(super) async fn save(
         &self,
@@ -80,8 +96,12 @@ impl Marks {
         marked: &Set,
     ) -> io::Result<()> {
         let (generation, copies) = standings.generations();
-        let mut record =
-            MirrorRecord { generation, marked: numbers(marked), ..self.record.clone() };
+        let mut record = MirrorRecord {
+            generation,
+            content: standings.content(),
+            marked: numbers(marked),
+            ..self.record.clone()
+        };
         for (copy, generation) in record.copies.iter_mut().zip(copies) {
             copy.generation = *generation;
         }

@@ -24,6 +24,8 @@ pub struct CopyRecord {
 pub struct MirrorRecord {
     /// Counts the changes of which copies are in sync. The copies of this generation are.
     pub generation: u64,
+    /// The number of its content. Clients that know an earlier one must not write to this one.
+    pub content: u64,
     /// The mirror's size in bytes.
     pub size_bytes: u64,
     /// What one mark stands for, in bytes.
@@ -106,6 +108,7 @@ fn fresh(copies: &[Copy], granules: Granules) -> MirrorRecord {
     };
     MirrorRecord {
         generation: 0,
+        content: 0,
         size_bytes: granules.size_bytes(),
         granule_bytes: granules.granule_bytes(),
         marked: Vec::new(),
@@ -118,7 +121,8 @@ fn newest_is(newest: usize, count: usize, behind: Set, record: &MirrorRecord) ->
         true => Standing::InSync,
         false => Standing::Behind { granules: behind.clone(), catching_up: false },
     };
-    Standings::new((0..count).map(standing).collect(), record.generation, vec![0; count])
+    let of = (0..count).map(standing).collect();
+    Standings::new(of, record.content, record.generation, vec![0; count])
 }
 
 /// The standings that follow from a record. Of several copies of the newest generation one counts as in sync, the others as behind
@@ -138,5 +142,6 @@ fn standings(copies: &[Copy], known: &MirrorRecord, marked: &Set) -> Result<Stan
         _ => Standing::Behind { granules: marked.clone(), catching_up: false },
     };
     let generations = found.iter().map(|copy| copy.map_or(0, |copy| copy.generation)).collect();
-    Ok(Standings::new((0..copies.len()).map(standing).collect(), known.generation, generations))
+    let of = (0..copies.len()).map(standing).collect();
+    Ok(Standings::new(of, known.content, known.generation, generations))
 }

@@ -23,6 +23,8 @@ pub(super) struct Standings {
     of: Vec<Standing>,
     /// Counts the changes of who is in sync.
     generation: u64,
+    /// Counts the contents: an older copy that is taken for the newest is another one to clients.
+    content: u64,
     /// The generation in which each copy was in sync last.
     last_in_sync: Vec<u64>,
     /// Copies that have failed a change which others have, until they are behind.
@@ -31,9 +33,14 @@ pub(super) struct Standings {
 
 impl Standings {
     /// Standings as they are recorded.
-    pub(super) fn new(of: Vec<Standing>, generation: u64, last_in_sync: Vec<u64>) -> Self {
+    pub(super) fn new(
+        of: Vec<Standing>,
+        content: u64,
+        generation: u64,
+        last_in_sync: Vec<u64>,
+    ) -> Self {
         debug_assert!(of.contains(&Standing::InSync), "one copy has everything");
-        let mut standings = Self { of, generation, last_in_sync, suspects: Vec::new() };
+        let mut standings = Self { of, generation, content, last_in_sync, suspects: Vec::new() };
         standings.next_generation();
         standings
     }
@@ -41,6 +48,16 @@ impl Standings {
     /// The number of the present generation, and of the last one in which each copy was in sync.
     pub(super) fn generations(&self) -> (u64, &[u64]) {
         (self.generation, &self.last_in_sync)
+    }
+
+    /// The number of the content.
+    pub(super) fn content(&self) -> u64 {
+        self.content
+    }
+
+    /// Whether a copy may have something that `other` lacks: it was in sync at least as long.
+    pub(super) fn is_as_new(&self, copy: usize, other: usize) -> bool {
+        self.last_in_sync[copy] >= self.last_in_sync[other]
     }
 
     pub(super) fn is_in_sync(&self, copy: usize) -> bool {
@@ -135,6 +152,19 @@ impl Standings {
     /// A copy has everything.
     pub(super) fn is_back(&mut self, copy: usize) {
         self.of[copy] = Standing::InSync;
+        self.next_generation();
+    }
+
+    /// A copy counts as it is, whatever it lacks, as another content. The others are behind in `all`.
+    pub(super) fn take_for_newest(&mut self, newest: usize, all: &Set) {
+        for (copy, standing) in self.of.iter_mut().enumerate() {
+            *standing = match copy == newest {
+                true => Standing::InSync,
+                false => Standing::Behind { granules: all.clone(), catching_up: false },
+            };
+        }
+        self.suspects.clear();
+        self.content += 1;
         self.next_generation();
     }
 

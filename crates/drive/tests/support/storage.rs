@@ -159,6 +159,11 @@ impl MemoryMirrorRecords {
         self.saved.lock().clone().expect("a mirror was started")
     }
 
+    /// What was saved after this one never was.
+    pub fn put_back(&self, record: MirrorRecord) {
+        *self.saved.lock() = Some(record);
+    }
+
     /// From now on nothing can be saved, or everything again.
     pub fn refuse(&self, refuses: bool) {
         *self.refuses.lock() = refuses;

@@ -131,8 +131,10 @@ pub(crate) enum ControlRequest {
 pub(crate) enum ResolveBy {
     /// The journal, which is laid over the medium as it is.
     Replay,
-    /// The medium as it is: the journal is given up, and sessions are closed.
+    /// The medium as it is: the journal is given up, and sessions are closed. Of a copy of a mirror: what the mirror holds.
     Discard,
+    /// A copy of a mirror, as the newest one, and sessions are closed.
+    Newest,
 }
 
 /// What `fault` does with the faults that are armed.
