@@ -36,6 +36,7 @@ def infos(uri):
 
 
 with Daemon(CONFIG, blank("a.img", 64)) as daemon:
+    daemon.run("wait", "a", "present")      # until then changes go to the journal
     uri = daemon.uri("a")
     handle = nbd.NBD()
     handle.connect_uri(uri)
