@@ -1,0 +1,135 @@
+//! The command line. It is a contract with scripts: a word that is here stays.
+
+mod attach;
+mod journal;
+mod load;
+mod machine;
+mod media;
+mod serve;
+#[cfg(test)]
+mod tests;
+mod volume;
+mod watching;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use attach::{AttachArgs, DetachArgs};
+pub(crate) use journal::{
+    JournalArgs, JournalCommand, JournalExportArgs, JournalListArgs, JournalShowArgs,
+    JournalVerifyArgs,
+};
+pub(crate) use load::{
+    BenchArgs, ScenarioArgs, ScenarioCommand, ScenarioRunArgs, ScenarioSweepArgs,
+};
+pub(crate) use machine::{
+    CompletionsArgs, DoctorArgs, ManArgs, TlsArgs, TlsClientArgs, TlsCommand, TlsMakeArgs,
+};
+pub(crate) use media::{
+    FaultArgs, InsertArgs, ResolveArgs, ResolveCommand, ResolveSaveArgs, ScrubArgs, SwapArgs,
+    VolumeArg,
+};
+pub(crate) use serve::{CheckConfigArgs, ServeArgs};
+pub(crate) use volume::{
+    VolumeAddArgs, VolumeArgs, VolumeCommand, VolumeGrowArgs, VolumeRemoveArgs,
+};
+pub(crate) use watching::{EventsArgs, StatusArgs, WaitArgs};
+
+const EXAMPLES: &str = "\
+A first look, no root needed:
+  hotbay demo
+
+A drive with a stick that may be pulled at any time:
+  hotbay serve --volume usb=/dev/sdb1
+  mount $(hotbay attach usb) /mnt
+  hotbay eject usb          # take the stick away; /mnt goes on working
+  hotbay insert usb         # bring it back; what was written meanwhile goes to it
+
+Exit status:
+  0 done   1 refused or failed   2 wrong usage   3 `hotbay wait` ran out of time";
+
+const RELOAD: &str = "\
+Volumes may come and go, and their settings, hooks and the number of bays change. A file that says something wrong changes nothing. \
+SIGHUP does the same, and the log has the answer.
+
+Exit status 1 where the file is wrong, or a change that is possible while the daemon runs was refused.";
+
+/// A drive whose media may be pulled, returned and exchanged under a mounted file system.
+///
+/// `hotbay serve` is the daemon: it presents volumes to NBD clients such as nbd-client, qemu or libnbd. All
+/// other commands ask it over its control socket.
+#[derive(Debug, Parser)]
+#[command(name = "hotbay", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// The daemon's control socket [default: /run/hotbay/control.sock as root, else
+    /// $XDG_RUNTIME_DIR/hotbay/control.sock, else run/control.sock in the state directory]
+    #[arg(
+        long,
+        global = true,
+        env = "HOTBAY_CONTROL",
+        value_name = "PATH",
+        hide_env_values = true
+    )]
+    pub(crate) control: Option<PathBuf>,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Present a drive to NBD clients, until SIGINT or SIGTERM
+    Serve(ServeArgs),
+    /// Show the drive and its volumes
+    Status(StatusArgs),
+    /// Watch the drive on a whole terminal, with keys to eject, insert and swap
+    Top,
+    /// Put a medium into a bay and bring the journal's writes to it
+    Insert(InsertArgs),
+    /// Take a medium out politely; returns when it may be taken away
+    Eject(VolumeArg),
+    /// Take a medium out as a hand would: no sync, no drain
+    Pull(VolumeArg),
+    /// Exchange a medium for another one while the volume is in use
+    Swap(SwapArgs),
+    /// Decide what counts where a medium was changed while it was away
+    Resolve(ResolveArgs),
+    /// Let scripted faults happen to a volume's medium, for tests
+    Fault(FaultArgs),
+    /// Compare the copies of a mirror, and repair them where that is asked for
+    Scrub(ScrubArgs),
+    /// Add, remove or grow a volume while the daemon runs
+    Volume(VolumeArgs),
+    /// Read the configuration file again; what cannot change while the daemon runs is named
+    #[command(after_help = RELOAD)]
+    Reload,
+    /// Wait until a volume is in a state; exit status 3 when time runs out
+    Wait(WaitArgs),
+    /// Show what happened
+    Events(EventsArgs),
+    /// Make a block device of an export, which outlives restarts of the daemon
+    Attach(AttachArgs),
+    /// Let a block device go
+    Detach(DetachArgs),
+    /// Look into the journals of volumes, with or without a daemon
+    Journal(JournalArgs),
+    /// Check a configuration file and show what a daemon would make of it
+    CheckConfig(CheckConfigArgs),
+    /// Make certificates for NBD in TLS
+    Tls(TlsArgs),
+    /// Look at this machine and its drive, and say what to do
+    Doctor(DoctorArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Write the man pages into a directory
+    Man(ManArgs),
+    /// Show the whole story in a minute, on this machine, no root needed
+    Demo,
+    /// Run a load against a medium that faults, from a small file, with a verdict
+    Scenario(ScenarioArgs),
+    /// Measure an export of any NBD server with a load of reads or writes
+    Bench(BenchArgs),
+}
