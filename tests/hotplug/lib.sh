@@ -182,15 +182,19 @@ write_unflushed() {
 
 # --- a load
 
-# keep_writing VOLUME: writes here and there, many at once, until stop_writing.
+# keep_writing VOLUME [--readers N]: writes here and there, many at once, until stop_writing; N connections read and compare meanwhile.
 keep_writing() {
-    coproc load { exec "$python" "$tests/clients/lib/load.py" "$(uri "$1")" "$dir/expected.img"; }
+    coproc load { exec "$python" "$tests/clients/lib/load.py" "$(uri "$1")" "$dir/expected.img" "${@:2}"; }
     load_pid=$!
     told
 }
 
 # writes N: returns when N more writes were acknowledged.
 writes() { echo "go $1" >&"${load[1]}"; told; }
+
+# From outage to outage_ends the load waits for the daemon where a connection breaks.
+outage() { echo down >&"${load[1]}"; told; }
+outage_ends() { echo up >&"${load[1]}"; told; }
 
 # Stops the load, which compares every byte through NBD; `expected.img` is what the medium must hold.
 stop_writing() { echo stop >&"${load[1]}"; told; wait "$load_pid"; }

@@ -234,7 +234,11 @@ impl Drive {
         stopped.into_iter().collect()
     }
 
-    async fn place_for(&self, volume: &Volume, when: WhenOccupied) -> Result<BayPlace, Refusal> {
+    pub(crate) async fn place_for(
+        &self,
+        volume: &Volume,
+        when: WhenOccupied,
+    ) -> Result<BayPlace, Refusal> {
         if let Some(place) = self.around.bays.take(volume.name()) {
             return Ok(place);
         }
@@ -272,7 +276,7 @@ fn occupied(volume: &Volume, occupants: &[String]) -> Refusal {
 }
 
 /// Waits until a volume leaves `passing`, and says whether that ended well.
-async fn finished(volume: &Volume, passing: State) -> Result<(), Refusal> {
+pub(crate) async fn finished(volume: &Volume, passing: State) -> Result<(), Refusal> {
     volume.routes.until(|_| volume.state() != passing).await;
     match volume.state() {
         State::Absent | State::Conflict | State::Failed => {

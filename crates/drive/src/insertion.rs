@@ -12,7 +12,7 @@ use crate::bay::BayPlace;
 use crate::event::EventKind;
 use crate::failure::Refusal;
 use crate::observed::Observed;
-use crate::recognise::{Known, Recognised, plainly_another, recognise};
+use crate::recognise::{Known, Recognised, is_given_up, plainly_another, recognise};
 use crate::replay;
 use crate::route::{Route, Under};
 use crate::state::{State, Trigger};
@@ -86,7 +86,7 @@ impl Volume {
         content: u64,
         place: impl FnOnce() -> BayPlace,
     ) -> Result<(), Refusal> {
-        let Found { identity, witness: found } = found;
+        let Found { identity, witness: found, in_place_of } = found;
         let certain = match stay.knows_what_is_synced() {
             // What is read there may be in the system's memory alone: of an I/O that was under way when the medium left.
             true => self.record.lock().await.witness.agreeing_with(&found),
@@ -110,6 +110,9 @@ impl Volume {
             record.identity = Some(identity);
             record.identity_unsettled = unsettled;
             record.witness = witness;
+            if let Some(lost) = in_place_of {
+                record.give_up(lost);
+            }
             record.conflict = None;
             record.parted = None;
         })
@@ -138,8 +141,11 @@ impl Volume {
     /// The number of the content that a medium brings which is taken as it is.
     async fn content_on(&self, found: &Found) -> u64 {
         let record = self.record.lock().await;
-        let another =
-            record.identity.as_ref().is_some_and(|it| plainly_another(it, &found.identity));
+        let found_identity = &found.identity;
+        let another = record.identity.as_ref().is_some_and(|own| {
+            plainly_another(own, found_identity)
+                || is_given_up(&record.given_up, own, found_identity)
+        });
         match another || record.witness.differs_from(&found.witness).is_some() {
             true => record.content + 1,
             false => record.content,
@@ -312,7 +318,7 @@ impl Volume {
         let sampled = self.in_time(stay, medium.name(), Doing::Identify, sampling).await?;
         let sampled = sampled.ok_or_else(|| self.no_answer(medium.name(), Doing::Identify))?;
         let sampled = sampled.map_err(|error| Refusal::new(error.with_sources()))?;
-        Ok(Found { identity, witness: Witness::of(&places, &sampled) })
+        Ok(Found { identity, witness: Witness::of(&places, &sampled), in_place_of: None })
     }
 
     /// Compares a medium with what is known of the volume's own.
@@ -327,7 +333,11 @@ impl Volume {
         if record.grows_to == Some(found.identity.size_bytes) {
             identity.size_bytes = found.identity.size_bytes;
         }
-        let known = Known { identity: &identity, unsettled: record.identity_unsettled };
+        let known = Known {
+            identity: &identity,
+            unsettled: record.identity_unsettled,
+            given_up: &record.given_up,
+        };
         match recognise(known, &found.identity) {
             Recognised::Own => match record.witness.differs_from(&found.witness) {
                 None => unchanged(),
@@ -354,6 +364,8 @@ impl Volume {
 pub(crate) struct Found {
     pub(crate) identity: Identity,
     pub(crate) witness: Witness,
+    /// The medium that is given up for it.
+    pub(crate) in_place_of: Option<Identity>,
 }
 
 /// How a medium that is to be put in compares with what is known of the volume's own.

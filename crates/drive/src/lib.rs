@@ -26,6 +26,7 @@
 //! assert!(matches!(answer(State::Absent, Trigger::Pull), Answer::Refuse(..)));
 //! ```
 
+mod adoption;
 mod attachment;
 mod backlog;
 mod bay;

@@ -8,6 +8,8 @@ pub(crate) struct Known<'a> {
     pub(crate) identity: &'a Identity,
     /// Changes to the identifying blocks may be on the medium that the identity does not tell of.
     pub(crate) unsettled: bool,
+    /// The media in whose place it, and others before it, were adopted.
+    pub(crate) given_up: &'a [Identity],
 }
 
 /// What a medium at the bay is, as far as its identity tells.
@@ -35,6 +37,10 @@ pub(crate) fn recognise(known: Known<'_>, found: &Identity) -> Recognised {
             found.size_bytes, identity.size_bytes
         ));
     }
+    if is_given_up(known.given_up, identity, found) {
+        let why = format!("it was given up for {}", thing(identity));
+        return Recognised::Another(why);
+    }
     let shared = identity.content.iter().any(|id| found.content.contains(id));
     let neither = identity.content.is_empty() && found.content.is_empty();
     if shared || ((neither || known.unsettled) && same_thing(identity, found)) {
@@ -61,6 +67,13 @@ pub(crate) fn plainly_another(known: &Identity, found: &Identity) -> bool {
         (Some(known), Some(found), _, _) | (_, _, Some(known), Some(found)) => known != found,
         _ => known.content != found.content || known.location != found.location,
     }
+}
+
+/// Whether it is a medium in whose place another one was adopted. That one got the identifiers in its content, and may agree
+/// with it in all that is witnessed: only the hardware or the file tells them apart.
+pub(crate) fn is_given_up(given_up: &[Identity], own: &Identity, found: &Identity) -> bool {
+    given_up.iter().any(|given_up| same_beyond_its_place(given_up, found))
+        && !same_beyond_its_place(own, found)
 }
 
 fn same_thing(a: &Identity, b: &Identity) -> bool {
@@ -103,12 +116,16 @@ mod tests {
         }
     }
 
+    fn known_as(identity: &Identity, unsettled: bool) -> Known<'_> {
+        Known { identity, unsettled, given_up: &[] }
+    }
+
     fn accepted(known: &Identity, unsettled: bool, found: &Identity) -> bool {
-        recognise(Known { identity: known, unsettled }, found) == Recognised::Own
+        recognise(known_as(known, unsettled), found) == Recognised::Own
     }
 
     fn is_changed(known: &Identity, found: &Identity) -> bool {
-        let recognised = recognise(Known { identity: known, unsettled: false }, found);
+        let recognised = recognise(known_as(known, false), found);
         matches!(recognised, Recognised::Changed(_))
     }
 
@@ -158,10 +175,27 @@ mod tests {
     }
 
     #[test]
+    fn what_was_given_up_is_another_but_for_its_copies() {
+        let lost = medium(&["ext:1"], Some("serial:1"), "", "/dev/sdb");
+        let adopted = medium(&["ext:1"], Some("serial:2"), "", "/dev/sdb");
+        let given_up = [medium(&["ext:1"], Some("serial:0"), "", "/dev/sdb"), lost.clone()];
+        let known = Known { identity: &adopted, unsettled: true, given_up: &given_up };
+        let why = "it was given up for serial:2".to_owned();
+        assert_eq!(recognise(known, &lost), Recognised::Another(why));
+        assert_eq!(recognise(known, &adopted), Recognised::Own);
+        let copy = medium(&["ext:1"], Some("serial:3"), "", "/dev/sdb");
+        assert_eq!(recognise(known, &copy), Recognised::Own);
+        assert!(matches!(recognise(known, &given_up[0]), Recognised::Another(_)), "one before it");
+        let given_up = [adopted.clone()];
+        let again = Known { given_up: &given_up, ..known };
+        assert_eq!(recognise(again, &adopted), Recognised::Own, "wiped and adopted again");
+    }
+
+    #[test]
     fn another_size_is_never_accepted() {
         let known = medium(&["ext:1"], None, "inode:1:1", "/a");
         let larger = Identity { size_bytes: 2 << 20, ..known.clone() };
-        let recognised = recognise(Known { identity: &known, unsettled: true }, &larger);
+        let recognised = recognise(known_as(&known, true), &larger);
         let why = "it has 2097152 bytes, the volume 1048576".to_owned();
         assert_eq!(recognised, Recognised::Another(why));
     }

@@ -4,6 +4,9 @@ use hotbay_block::Identity;
 
 use crate::witness::Witness;
 
+/// As many media that were given up are remembered.
+const GIVEN_UP_MAX: usize = 16;
+
 /// A volume as it is remembered. Small; written whole at each change of state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeRecord {
@@ -28,6 +31,9 @@ pub struct VolumeRecord {
     pub identity_unsettled: bool,
     /// What is certain to be on the medium. Empty while clients write to it, since then nothing here could keep up.
     pub witness: Witness,
+    /// The media in whose place fresh ones were adopted, the last one first, at most 16: older copies of the volume, should they
+    /// turn up again.
+    pub given_up: Vec<Identity>,
     /// The medium that is in its bay in conflict, where one is.
     pub conflict: Option<String>,
     /// Why its medium is in conflict when it is back, whatever it holds: it is a copy of a mirror that went on without it.
@@ -50,10 +56,18 @@ impl VolumeRecord {
             identity: None,
             identity_unsettled: false,
             witness: Witness::default(),
+            given_up: Vec::new(),
             conflict: None,
             parted: None,
             discards_journal: false,
         }
+    }
+
+    /// Remembers a medium in whose place another one is.
+    pub(crate) fn give_up(&mut self, medium: Identity) {
+        self.given_up.retain(|earlier| *earlier != medium);
+        self.given_up.insert(0, medium);
+        self.given_up.truncate(GIVEN_UP_MAX);
     }
 }
 

@@ -17,9 +17,9 @@ use crate::arrangement::{Arrangement, Outcome};
 use crate::config::Difference;
 use crate::control::{
     Armed, ArmedFault, ControlHandler, ControlReply, CopyStatus, Event, EventSource, ExportStatus,
-    HeldJournal, JournalStatus, Occupied, OpenSessions, OperationStatus, Progress, ProgressSink,
-    ReloadEffect, ReloadedDifference, ResolveBy, State, Status, SwapContent, VolumeStatus,
-    WhenDifferent, Work, WorkDone,
+    HeldJournal, JournalStatus, MediumIs, Occupied, OpenSessions, OperationStatus, Progress,
+    ProgressSink, ReloadEffect, ReloadedDifference, ResolveBy, State, Status, SwapContent,
+    VolumeStatus, WhenDifferent, Work, WorkDone,
 };
 use crate::exports::LayoutExports;
 use crate::failure::Failure;
@@ -244,6 +244,7 @@ impl ControlHandler for Handler {
         volume: String,
         medium: Option<String>,
         occupied: Occupied,
+        medium_is: MediumIs,
         progress: ProgressSink,
     ) -> BoxFuture<'_, Result<State, Failure>> {
         Box::pin(async move {
@@ -253,7 +254,15 @@ impl ControlHandler for Handler {
                 Occupied::Refuse => WhenOccupied::Refuse,
                 Occupied::Replace => WhenOccupied::Replace,
             };
-            let work = self.drive.insert(&volume, medium.as_deref(), when);
+            if medium_is == MediumIs::Own {
+                let work = self.drive.insert(&volume, medium.as_deref(), when);
+                return self.with_progress(&volume, progress, work).await;
+            }
+            let Some(medium) = medium else {
+                return Err(Failure::new("a fresh medium must be named"));
+            };
+            let mirror = self.exports.mirror();
+            let work = self.drive.adopt(&volume, &medium, when, mirror);
             self.with_progress(&volume, progress, work).await
         })
     }

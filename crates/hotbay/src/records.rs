@@ -115,6 +115,8 @@ struct StoredRecord {
     /// Blocks by which the medium is recognised as unchanged: offset, length, CRC-32C.
     #[serde(default)]
     witness: Vec<(u64, u64, u32)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    given_up: Vec<StoredIdentity>,
     #[serde(default)]
     conflict: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -300,15 +302,23 @@ fn cannot_read(path: &Path, error: &dyn std::fmt::Display) -> Failure {
     Failure::new(format!("cannot read {}: {error}", path.display()))
 }
 
+impl From<Identity> for StoredIdentity {
+    fn from(identity: Identity) -> Self {
+        let Identity { size_bytes, content, hardware, file, location } = identity;
+        Self { size_bytes, content, hardware, file, location }
+    }
+}
+
+impl From<StoredIdentity> for Identity {
+    fn from(stored: StoredIdentity) -> Self {
+        let StoredIdentity { size_bytes, content, hardware, file, location } = stored;
+        Self { size_bytes, content, hardware, file, location }
+    }
+}
+
 impl From<&VolumeRecord> for StoredRecord {
     fn from(record: &VolumeRecord) -> Self {
-        let identity = record.identity.clone().map(|identity| StoredIdentity {
-            size_bytes: identity.size_bytes,
-            content: identity.content,
-            hardware: identity.hardware,
-            file: identity.file,
-            location: identity.location,
-        });
+        let stored = |identity: &Identity| StoredIdentity::from(identity.clone());
         Self {
             format: RECORD_FORMAT,
             id: Uuid::from_bytes(record.id),
@@ -317,9 +327,10 @@ impl From<&VolumeRecord> for StoredRecord {
             grows_to: record.grows_to,
             medium: record.medium.clone(),
             in_bay: record.in_bay,
-            identity,
+            identity: record.identity.as_ref().map(stored),
             identity_unsettled: record.identity_unsettled,
             witness: record.witness.blocks().iter().map(stored_block).collect(),
+            given_up: record.given_up.iter().map(stored).collect(),
             conflict: record.conflict.clone(),
             parted: record.parted.clone(),
             discards_journal: record.discards_journal,
@@ -339,13 +350,6 @@ fn read_block((offset, length, checksum): (u64, u64, u32)) -> Option<WitnessBloc
 
 impl StoredRecord {
     fn into_record(self, name: &str) -> VolumeRecord {
-        let identity = self.identity.map(|identity| Identity {
-            size_bytes: identity.size_bytes,
-            content: identity.content,
-            hardware: identity.hardware,
-            file: identity.file,
-            location: identity.location,
-        });
         VolumeRecord {
             name: name.to_owned(),
             id: *self.id.as_bytes(),
@@ -354,9 +358,10 @@ impl StoredRecord {
             grows_to: self.grows_to,
             medium: self.medium,
             in_bay: self.in_bay,
-            identity,
+            identity: self.identity.map(Identity::from),
             identity_unsettled: self.identity_unsettled,
             witness: self.witness.into_iter().filter_map(read_block).collect::<Witness>(),
+            given_up: self.given_up.into_iter().map(Identity::from).collect(),
             conflict: self.conflict,
             parted: self.parted,
             discards_journal: self.discards_journal,
@@ -413,6 +418,7 @@ mod tests {
             witness: [WitnessBlock { extent: Extent::between(0, 512), checksum: 7 }]
                 .into_iter()
                 .collect(),
+            given_up: vec![Identity { location: "/lost".to_owned(), ..Identity::default() }],
             conflict: Some("file:/b".to_owned()),
             parted: Some("the mirror went on".to_owned()),
             ..fresh

@@ -319,12 +319,17 @@ def read_all(handle, size):
 
 
 def drive_by_lines(load, expected):
-    """`go N` answers when N more requests are done, `stop` compares all and saves the model."""
+    """`go N` answers when N more requests are done, `stop` compares all and saves the model. From `down` to `up` broken connections
+    wait before they come back."""
     print("ready", flush=True)
     for line in sys.stdin:
         word, *rest = line.split()
         if word == "go":
             load.go_on(int(rest[0]))
+        elif word == "down":
+            load.reachable.clear()
+        elif word == "up":
+            load.reachable.set()
         elif word == "stop":
             load.finish()
             with open(expected, "wb") as file:
@@ -338,10 +343,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Writes to a volume until told to stop.")
     parser.add_argument("uri")
     parser.add_argument("expected", help="where to save what the volume must hold in the end")
+    parser.add_argument("--readers", type=int, default=0, help="read and compare meanwhile as well: for what never has to be waited for")
     arguments = parser.parse_args()
     seed = os.environ.get("HOTBAY_SEED", "1")
     try:
-        only_writes = Load(arguments.uri, seed, readers=0, read_back=False)
-        drive_by_lines(only_writes.start(), arguments.expected)
+        readers = arguments.readers
+        load = Load(arguments.uri, seed, readers=readers, read_back=readers > 0)
+        drive_by_lines(load.start(), arguments.expected)
     except (Wrong, nbd.Error) as failure:
         sys.exit(f"load: {failure}")

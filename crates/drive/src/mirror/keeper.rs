@@ -72,7 +72,7 @@ impl Mirrored {
         behind.filter(|copy| self.copies[*copy].is_present()).collect()
     }
 
-    /// Lets a copy be behind in everything, where another one has it; whether that is so.
+    /// Lets a copy be behind in everything, where another one has it beyond doubt; whether there is one.
     ///
     /// # Errors
     /// Where the record cannot be written; then all is as before.
@@ -80,7 +80,7 @@ impl Mirrored {
         let _closed = self.gate.write().await;
         let turn = self.marks.saving().await;
         let mut next = self.standings.lock().clone();
-        if !next.in_sync().any(|other| other != copy) {
+        if !next.in_sync().any(|other| other != copy && !next.suspects().contains(&other)) {
             return Ok(false);
         }
         next.fall_behind(copy, self.granules.all());

@@ -26,7 +26,7 @@ impl Mirror {
                 "the copy on {volume} is the only one that has everything"
             ))
             .hint(format!(
-                "'hotbay resolve {volume} replay' goes on with it; another one counts after 'hotbay resolve OTHER newest'"
+                "another one counts after 'hotbay resolve OTHER newest'; where its medium is in conflict, 'hotbay resolve {volume} replay' goes on with it"
             ))),
             Err(error) => Err(not_written(&error)),
         }

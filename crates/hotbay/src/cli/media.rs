@@ -16,7 +16,8 @@ the command does not interrupt the replay.
 Examples:
   hotbay insert usb                # the medium that was in last
   hotbay insert usb /dev/sdc1      # the same stick, seen under another name
-  hotbay insert backup --replace   # eject the medium that is in longest for it")]
+  hotbay insert backup --replace   # eject the medium that is in longest for it
+  hotbay insert a /dev/sdd --new   # a fresh disk in place of one that is lost for ever")]
 pub(crate) struct InsertArgs {
     /// Whose medium
     pub(crate) volume: Name,
@@ -28,6 +29,11 @@ pub(crate) struct InsertArgs {
     /// Where every bay is occupied, eject the medium that is in longest; without it that is an error
     #[arg(long)]
     pub(crate) replace: bool,
+
+    /// MEDIUM is a fresh one, in place of one that is lost for ever: it gets everything, where all of it is in the journal or on
+    /// another copy of a mirror. The lost one is not taken back
+    #[arg(long, requires = "medium")]
+    pub(crate) new: bool,
 }
 
 /// A command that takes a volume alone.

@@ -5,7 +5,7 @@ use hotbay_media::MediumSpec;
 use super::{Daemon, output};
 use crate::cli::InsertArgs;
 use crate::config::Environment;
-use crate::control::{ControlRequest, Occupied};
+use crate::control::{ControlRequest, MediumIs, Occupied};
 use crate::failure::Failure;
 
 /// Inserts the medium and waits for the replay.
@@ -17,11 +17,12 @@ pub(crate) fn run(
     arguments: InsertArgs,
     environment: &Environment,
 ) -> Result<(), Failure> {
-    let InsertArgs { volume, medium, replace } = arguments;
+    let InsertArgs { volume, medium, replace, new } = arguments;
     let request = ControlRequest::Insert {
         volume: volume.to_string(),
         medium: medium.map(|medium| for_daemon(medium, environment)),
         occupied: if replace { Occupied::Replace } else { Occupied::Refuse },
+        medium_is: if new { MediumIs::New } else { MediumIs::Own },
     };
     let state = daemon.change(&request)?;
     output::print_line(format!("volume {volume} is {state}"))

@@ -12,9 +12,9 @@ mod socket;
 pub(crate) use client::ControlClient;
 pub(crate) use request::{
     Armed, ArmedFault, ControlReply, ControlRequest, CopyStatus, Event, ExportStatus, Follow,
-    HeldJournal, JournalStatus, Occupied, OpenSessions, OperationStatus, Progress, ReloadEffect,
-    ReloadedDifference, ResolveBy, State, Status, SwapContent, VolumeStatus, WhenDifferent, Work,
-    WorkDone,
+    HeldJournal, JournalStatus, MediumIs, Occupied, OpenSessions, OperationStatus, Progress,
+    ReloadEffect, ReloadedDifference, ResolveBy, State, Status, SwapContent, VolumeStatus,
+    WhenDifferent, Work, WorkDone,
 };
 pub(crate) use server::{ControlHandler, ControlServer, EventSource, ProgressSink};
 

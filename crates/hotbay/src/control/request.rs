@@ -30,6 +30,9 @@ pub(crate) enum ControlRequest {
         /// What to do where every bay is occupied.
         #[serde(default)]
         occupied: Occupied,
+        /// What it is to the volume.
+        #[serde(default)]
+        medium_is: MediumIs,
     },
     /// Take the medium out politely. Done when it may be taken away.
     Eject {
@@ -146,6 +149,17 @@ pub(crate) enum Armed {
     Keep,
     /// They end: what hangs is carried out, and what is away may come back.
     Clear,
+}
+
+/// What the medium of an `insert` is to its volume.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum MediumIs {
+    /// The one that it was on.
+    #[default]
+    Own,
+    /// A fresh one, in place of the one that it was on, which is lost for ever. It must be named.
+    New,
 }
 
 /// What `insert` does where every bay is occupied.

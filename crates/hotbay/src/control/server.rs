@@ -21,8 +21,8 @@ use tokio::task::JoinSet;
 
 use super::lines::{REQUEST_BYTES_MAX, to_line};
 use super::request::{
-    Armed, ControlReply, ControlRequest, Event, Follow, HeldJournal, Occupied, OpenSessions,
-    Progress, ResolveBy, State, Status, SwapContent, WhenDifferent,
+    Armed, ControlReply, ControlRequest, Event, Follow, HeldJournal, MediumIs, Occupied,
+    OpenSessions, Progress, ResolveBy, State, Status, SwapContent, WhenDifferent,
 };
 use super::socket::{self, SocketFile};
 use crate::failure::Failure;
@@ -49,6 +49,7 @@ pub(crate) trait ControlHandler: Send + Sync + 'static {
         volume: String,
         medium: Option<String>,
         occupied: Occupied,
+        medium_is: MediumIs,
         progress: ProgressSink,
     ) -> BoxFuture<'_, Result<State, Failure>>;
 
@@ -293,9 +294,9 @@ impl Connection {
             ControlRequest::Status { volume } => {
                 whole(handler.status(volume).await.map(ControlReply::Status))
             }
-            ControlRequest::Insert { volume, medium, occupied } => {
+            ControlRequest::Insert { volume, medium, occupied, medium_is } => {
                 let (sink, progress) = progress();
-                let work = handler.insert(volume.clone(), medium, occupied, sink);
+                let work = handler.insert(volume.clone(), medium, occupied, medium_is, sink);
                 let work = async { done(volume, work.await) };
                 return self.finish_with_progress(work, progress).await;
             }

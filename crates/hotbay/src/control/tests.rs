@@ -78,12 +78,13 @@ impl ControlHandler for Puppet {
         volume: String,
         medium: Option<String>,
         occupied: Occupied,
+        medium_is: MediumIs,
         progress: ProgressSink,
     ) -> BoxFuture<'_, Result<State, Failure>> {
         Box::pin(async move {
             let work = WorkDone { done_bytes: 1, total_bytes: 2 };
             progress.report(Progress { volume: volume.clone(), state: Work::Replaying, work });
-            let what = format!("insert {medium:?} {occupied:?}");
+            let what = format!("insert {medium:?} {occupied:?} {medium_is:?}");
             let state = self.change(&what, volume.clone(), State::Present).await?;
             progress.report(Progress { volume: volume.clone(), state: Work::Replaying, work });
             self.finish(&volume).await;
@@ -322,8 +323,12 @@ fn a_refusal_arrives_with_its_hint_and_the_connection_goes_on() {
 #[test]
 fn progress_comes_while_the_work_goes_on() {
     let fixture = Fixture::new();
-    let insert =
-        ControlRequest::Insert { volume: "slow".into(), medium: None, occupied: Occupied::Replace };
+    let insert = ControlRequest::Insert {
+        volume: "slow".into(),
+        medium: None,
+        occupied: Occupied::Replace,
+        medium_is: MediumIs::Own,
+    };
     let mut told = Vec::new();
     let reply = fixture.client().ask(&insert, |reply| {
         told.push(reply);
@@ -335,7 +340,7 @@ fn progress_comes_while_the_work_goes_on() {
     let work = WorkDone { done_bytes: 1, total_bytes: 2 };
     let progress = Progress { volume: "slow".into(), state: Work::Replaying, work };
     assert_eq!(told.first(), Some(&ControlReply::Progress(progress)));
-    assert_eq!(fixture.next_word(), "insert None Replace slow");
+    assert_eq!(fixture.next_word(), "insert None Replace Own slow");
 }
 
 #[test]
@@ -351,9 +356,15 @@ fn a_scrub_is_answered_with_what_was_found() {
 #[test]
 fn a_change_goes_on_without_its_client() {
     let fixture = Fixture::new();
-    let insert =
-        ControlRequest::Insert { volume: "slow".into(), medium: None, occupied: Occupied::Refuse };
-    for (request, begun) in [(eject("slow"), "eject slow"), (insert, "insert None Refuse slow")] {
+    let insert = ControlRequest::Insert {
+        volume: "slow".into(),
+        medium: Some("/fresh".into()),
+        occupied: Occupied::Refuse,
+        medium_is: MediumIs::New,
+    };
+    for (request, begun) in
+        [(eject("slow"), "eject slow"), (insert, "insert Some(\"/fresh\") Refuse New slow")]
+    {
         let mut client = fixture.client();
         client.send(&request).unwrap();
         assert_eq!(fixture.next_word(), begun);

@@ -17,7 +17,9 @@ use ratatui::crossterm::event::{self, Event as TerminalEvent, KeyEventKind};
 
 use self::model::{Effect, Key, Model, Wish};
 use super::Daemon;
-use crate::control::{ControlReply, ControlRequest, Event, Follow, Occupied, Status, SwapContent};
+use crate::control::{
+    ControlReply, ControlRequest, Event, Follow, MediumIs, Occupied, Status, SwapContent,
+};
 use crate::failure::Failure;
 
 /// How often the daemon is asked.
@@ -126,7 +128,8 @@ fn carry_out(daemon: &Daemon, wish: &Wish) -> String {
     let request = match wish {
         Wish::Eject(_) => ControlRequest::Eject { volume },
         Wish::Insert(_) => {
-            ControlRequest::Insert { volume, medium: None, occupied: Occupied::Refuse }
+            let (occupied, medium_is) = (Occupied::Refuse, MediumIs::Own);
+            ControlRequest::Insert { volume, medium: None, occupied, medium_is }
         }
         Wish::Swap(_, medium) => {
             ControlRequest::Swap { volume, medium: medium.clone(), content: SwapContent::Copy }
