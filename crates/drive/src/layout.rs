@@ -7,8 +7,9 @@
 //! linear       │ volume a │ volume b │                           one after the other, in blocks of 4096 bytes
 //! ```
 //! A joined disk is a list of areas that lie side by side, and nothing more: each request goes to the areas that it
-//! touches, each volume under it keeps its own medium, journal and state. What the disk is made of follows from the
-//! volumes' identities, order and sizes alone, so that it is the same after each start, with or without media.
+//! touches, each volume under it keeps its own medium, journal and state. In place of a volume there may be a mirror of
+//! several. What the disk is made of follows from the identities, order and sizes of its parts alone, so that it is the
+//! same after each start, with or without media.
 
 mod area;
 mod joined;
@@ -21,8 +22,8 @@ use std::sync::Arc;
 use hotbay_block::{Device, Extent};
 use uuid::Uuid;
 
-use crate::drive::Drive;
 use crate::failure::Refusal;
+use crate::mirror::Mirror;
 use crate::volume::Volume;
 
 use area::{Area, Holds};
@@ -61,7 +62,57 @@ impl Joining {
     }
 }
 
-/// A volume as it lies on a joined disk.
+/// What lies on a joined disk in one piece.
+#[derive(Clone, Debug)]
+pub enum Part {
+    /// A volume.
+    Volume(Arc<Volume>),
+    /// The one content of several volumes.
+    Mirror(Arc<Mirror>),
+}
+
+impl Part {
+    fn name(&self) -> &str {
+        match self {
+            Self::Volume(volume) => volume.name(),
+            Self::Mirror(mirror) => mirror.name(),
+        }
+    }
+
+    /// What identifies its content: an identity that it keeps, and a number that grows when the content is exchanged.
+    fn content(&self) -> ([u8; 16], u64) {
+        match self {
+            Self::Volume(volume) => volume.content(),
+            Self::Mirror(mirror) => (mirror.id(), mirror.content()),
+        }
+    }
+
+    fn open(&self) -> Arc<dyn Device> {
+        match self {
+            Self::Volume(volume) => volume.open(),
+            Self::Mirror(mirror) => mirror.open(),
+        }
+    }
+
+    fn member(&self, joining: Joining) -> Result<Member, Refusal> {
+        let (device, name) = (self.open(), self.name().to_owned());
+        let (size, unit) = (device.info().size_bytes, joining.unit_bytes());
+        let length = size - size % unit;
+        if length == 0 {
+            let what = match self {
+                Self::Volume(_) => "volume",
+                Self::Mirror(_) => "mirror",
+            };
+            return Err(Refusal::new(format!(
+                "{what} {name} has {size} bytes, which is too small to be part of a disk"
+            ))
+            .hint(format!("each part of a joined disk has at least {unit} bytes")));
+        }
+        Ok(Member { name, id: Uuid::from_bytes(self.content().0), device, length })
+    }
+}
+
+/// A part as one session sees it, and how much of it is on the disk.
 #[derive(Clone, Debug)]
 struct Member {
     name: String,
@@ -70,48 +121,49 @@ struct Member {
     length: u64,
 }
 
-impl Drive {
-    /// All volumes as one disk, for one session. Like a volume's own device it ends when one of them is exchanged.
+/// Volumes, and mirrors of volumes, as one disk.
+#[derive(Debug)]
+pub struct JoinedDisk {
+    name: String,
+    joining: Joining,
+    parts: Vec<Part>,
+}
+
+impl JoinedDisk {
+    /// The disk `name` of these parts in their order, at least one.
     ///
     /// # Errors
-    /// Where there are more volumes than a table has partitions, one of them is too small to be part of a disk, or all
+    /// Where there are more parts than a table has partitions, one of them is too small to be part of a disk, or all
     /// together are too large.
-    pub fn open_joined(&self, joining: Joining) -> Result<Arc<dyn Device>, Refusal> {
-        let members = self
-            .volumes()
-            .iter()
-            .map(|volume| member(volume, joining))
-            .collect::<Result<_, _>>()?;
-        let areas = match joining {
-            Joining::Partitions => partitions(self.joined_content(joining).0, members)?,
-            Joining::Linear => linear(members)?,
-        };
-        Ok(Arc::new(Joined::new(self.name(), areas)))
+    pub fn new(name: &str, joining: Joining, parts: Vec<Part>) -> Result<Self, Refusal> {
+        let disk = Self { name: name.to_owned(), joining, parts };
+        disk.open()?;
+        Ok(disk)
     }
 
-    /// What identifies the joined disk: an identity that it keeps, and a number that grows when the content of a volume
-    /// is exchanged.
+    /// The disk for one session. Like a volume's own device it ends when the content of one of the parts is exchanged.
+    ///
+    /// # Errors
+    /// Where a part has another size by now, with which it is none.
+    pub fn open(&self) -> Result<Arc<dyn Device>, Refusal> {
+        let members = self.parts.iter().map(|part| part.member(self.joining));
+        let members = members.collect::<Result<_, _>>()?;
+        let areas = match self.joining {
+            Joining::Partitions => partitions(self.content().0, members)?,
+            Joining::Linear => linear(members)?,
+        };
+        Ok(Arc::new(Joined::new(&self.name, areas)))
+    }
+
+    /// What identifies its content: an identity that it keeps, and a number that grows when that of a part is exchanged.
     #[must_use]
-    pub fn joined_content(&self, joining: Joining) -> ([u8; 16], u64) {
-        let contents = self.volumes().into_iter().map(|volume| volume.content());
-        let (ids, numbers): (Vec<[u8; 16]>, Vec<u64>) = contents.unzip();
-        let name = [joining.tag(), &ids.concat()].concat();
+    pub fn content(&self) -> ([u8; 16], u64) {
+        let (ids, numbers): (Vec<[u8; 16]>, Vec<u64>) =
+            self.parts.iter().map(Part::content).unzip();
+        let name = [self.joining.tag(), &ids.concat()].concat();
         // Numbers of contents only grow, so that no two combinations of one disk have the same sum.
         (Uuid::new_v5(&Uuid::nil(), &name).into_bytes(), numbers.into_iter().sum())
     }
-}
-
-fn member(volume: &Arc<Volume>, joining: Joining) -> Result<Member, Refusal> {
-    let (device, name) = (volume.open(), volume.name().to_owned());
-    let (size, unit) = (device.info().size_bytes, joining.unit_bytes());
-    let length = size - size % unit;
-    if length == 0 {
-        return Err(Refusal::new(format!(
-            "volume {name} has {size} bytes, which is too small to be part of a disk"
-        ))
-        .hint(format!("each volume of a joined disk has at least {unit} bytes")));
-    }
-    Ok(Member { name, id: Uuid::from_bytes(volume.content().0), device, length })
 }
 
 fn linear(members: Vec<Member>) -> Result<Vec<Area>, Refusal> {

@@ -85,7 +85,7 @@ pub use conflict::Resolution;
 pub use drive::{Drive, DriveSettings};
 pub use event::{Event, EventKind, EventLog, Events};
 pub use failure::Refusal;
-pub use layout::Joining;
+pub use layout::{JoinedDisk, Joining, Part};
 pub use mirror::{CopyRecord, CopyStatus, Differences, Mirror, MirrorRecord, MirrorRecords, Scrub};
 pub use record::{Records, VolumeRecord};
 pub use retire::{Leavings, WhenHeld, WhenOpen};

@@ -98,21 +98,34 @@ pub struct CopyStatus {
 }
 
 impl Mirror {
-    /// Makes one device of a drive's volumes. Where nothing is recorded yet, the first volume's content is the mirror's, and the
-    /// others get all of it.
+    /// Makes one device of all of a drive's volumes, named as the drive: see [`start_of`](Self::start_of).
+    ///
+    /// # Errors
+    /// Those of `start_of`.
+    pub async fn start(drive: &Drive, records: Arc<dyn MirrorRecords>) -> Result<Self, Refusal> {
+        Self::start_of(drive, drive.name(), &drive.volumes(), records).await
+    }
+
+    /// Makes one device of some of a drive's volumes, which are in no other mirror. Where nothing is recorded yet, the first volume's
+    /// content is the mirror's, and the others get all of it.
     ///
     /// # Errors
     /// Where there are less than two volumes, the record cannot be read or written or is of other sizes, or no copy that was
     /// in sync has the content that it had.
-    pub async fn start(drive: &Drive, records: Arc<dyn MirrorRecords>) -> Result<Self, Refusal> {
-        let copies = copies_of(drive)?;
+    pub async fn start_of(
+        drive: &Drive,
+        name: &str,
+        volumes: &[Arc<Volume>],
+        records: Arc<dyn MirrorRecords>,
+    ) -> Result<Self, Refusal> {
+        let copies = copies_on(volumes)?;
         let size = copies.iter().map(|copy| copy.device.info().size_bytes).min().unwrap_or(0);
         let granules = Granules::of(size);
         let (standings, record) = record::found(&copies, granules, &*records)?;
         let marks = Marks::new(records, record);
         let contents = watch::Sender::new(standings.content());
         let mirrored = Arc::new(Mirrored {
-            name: drive.name().to_owned(),
+            name: name.to_owned(),
             copies,
             granules,
             gate: RwLock::new(()),
@@ -138,6 +151,12 @@ impl Mirror {
         let mirrored = Arc::clone(&self.mirrored);
         let content = self.content();
         Arc::new(Handle { mirrored, content })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.mirrored.name
     }
 
     /// What identifies the mirror, through any change of its copies' media: the identities of its volumes.
@@ -173,9 +192,9 @@ impl Mirror {
     }
 }
 
-fn copies_of(drive: &Drive) -> Result<Vec<Copy>, Refusal> {
+fn copies_on(volumes: &[Arc<Volume>]) -> Result<Vec<Copy>, Refusal> {
     let copy = |volume: &Arc<Volume>| Copy { volume: Arc::clone(volume), device: volume.open() };
-    let copies: Vec<Copy> = drive.volumes().iter().map(copy).collect();
+    let copies: Vec<Copy> = volumes.iter().map(copy).collect();
     match copies.len() >= 2 {
         true => Ok(copies),
         false => Err(Refusal::new("a mirror of one volume keeps no second copy")

@@ -7,7 +7,7 @@ mod support;
 use std::sync::Arc;
 
 use hotbay_block::{Checked, conformance};
-use hotbay_drive::{Joining, State, WhenOccupied};
+use hotbay_drive::{State, WhenOccupied};
 use support::*;
 
 const LARGE: usize = 4 << 20;
@@ -88,23 +88,4 @@ async fn copying_to_a_medium_that_hangs() {
     held.release();
     swapping.await.unwrap().unwrap();
     assert!(target.durable() == before, "the target has what the suite left");
-}
-
-/// Two volumes as one disk, with the seam in its middle, one of them on its journal.
-#[tokio::test(start_paused = true)]
-async fn joined_one_after_the_other() {
-    let world = World::empty(2)
-        .with("a", LARGE, |settings| settings.journal_limit_bytes = 256 << 20)
-        .with("b", LARGE, |settings| settings.journal_limit_bytes = 256 << 20);
-    let drive = world.started().await;
-    let disk = drive.open_joined(Joining::Linear).unwrap();
-    assert_eq!(disk.info().size_bytes, 2 * LARGE as u64);
-    drive.eject("b").await.unwrap();
-    write(&disk, LARGE as u64, LARGE as u64, 0).await;
-    conformance::check(&Checked::new(Arc::clone(&disk))).await;
-    let before = read(&disk, 0, 2 * LARGE as u64).await;
-    drive.insert("b", None, WhenOccupied::Refuse).await.unwrap();
-    flush(&disk).await;
-    let media = [world.disk("disk-a").durable(), world.disk("disk-b").durable()].concat();
-    assert!(media == before, "the media have what the suite left");
 }

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use hotbay_block::Device;
-use hotbay_drive::{Drive, Joining, Mirror, Volume};
+use hotbay_drive::{Drive, JoinedDisk, Joining, Mirror, Part, Volume};
 use hotbay_media::ByteSize;
 use hotbay_server::{ExportDescription, Exports, OpenedExport, Peer};
 
 use crate::attach::ContentId;
-use crate::config::{Config, Layout};
+use crate::config::{Config, DiskPart, Layout, Name, disk_parts};
 use crate::export_terms::{ExportTerms, Terms};
 use crate::failure::Failure;
 use crate::mirror_record::MirrorFile;
@@ -22,6 +22,7 @@ pub(crate) struct LayoutExports {
     drive: Arc<Drive>,
     layout: Layout,
     disk: Disk,
+    mirrors: Vec<Arc<Mirror>>,
     terms: ExportTerms,
 }
 
@@ -30,8 +31,51 @@ pub(crate) struct LayoutExports {
 enum Disk {
     /// Each its own.
     OfEach,
-    Joined(Joining),
+    Joined(Arc<JoinedDisk>),
     Mirror(Arc<Mirror>),
+}
+
+impl Disk {
+    /// The one of all volumes, which lie on it as they are or as copies of mirrors. Those mirrors, too.
+    async fn joined(
+        drive: &Drive,
+        config: &Config,
+        joining: Joining,
+    ) -> Result<(Self, Vec<Arc<Mirror>>), Failure> {
+        let (mut parts, mut mirrors) = (Vec::new(), Vec::new());
+        for part in disk_parts(&config.volumes) {
+            parts.push(match part {
+                DiskPart::Volume(name) => Part::Volume(drive.volume(&name.to_string())?),
+                DiskPart::Mirror(name, copies) => {
+                    let mirror = mirror_of(drive, config, name, &copies).await?;
+                    mirrors.push(Arc::clone(&mirror));
+                    Part::Mirror(mirror)
+                }
+            });
+        }
+        let disk = JoinedDisk::new(drive.name(), joining, parts)?;
+        Ok((Self::Joined(Arc::new(disk)), mirrors))
+    }
+
+    /// The mirror of all volumes.
+    async fn mirror(drive: &Drive, config: &Config) -> Result<(Self, Vec<Arc<Mirror>>), Failure> {
+        let records = Arc::new(MirrorFile::of_all(&config.state));
+        let mirror = Arc::new(Mirror::start(drive, records).await?);
+        Ok((Self::Mirror(Arc::clone(&mirror)), vec![mirror]))
+    }
+}
+
+/// The mirror of some volumes, as one part of a disk.
+async fn mirror_of(
+    drive: &Drive,
+    config: &Config,
+    name: &Name,
+    copies: &[&Name],
+) -> Result<Arc<Mirror>, Failure> {
+    let volumes: Vec<Arc<Volume>> =
+        copies.iter().map(|copy| drive.volume(&copy.to_string())).collect::<Result<_, _>>()?;
+    let records = Arc::new(MirrorFile::of_part(&config.state, name));
+    Ok(Arc::new(Mirror::start_of(drive, &name.to_string(), &volumes, records).await?))
 }
 
 impl LayoutExports {
@@ -41,19 +85,14 @@ impl LayoutExports {
     /// Where its volumes cannot be laid out so.
     pub(crate) async fn new(drive: &Arc<Drive>, config: &Config) -> Result<Self, Failure> {
         let layout = config.layout;
-        let disk = match layout {
-            Layout::Volumes => Disk::OfEach,
-            Layout::Partitions => Disk::Joined(Joining::Partitions),
-            Layout::Linear => Disk::Joined(Joining::Linear),
-            Layout::Mirror => {
-                let records = Arc::new(MirrorFile::of(&config.state));
-                Disk::Mirror(Arc::new(Mirror::start(drive, records).await?))
-            }
+        let (disk, mirrors) = match layout {
+            Layout::Volumes => (Disk::OfEach, Vec::new()),
+            Layout::Partitions => Disk::joined(drive, config, Joining::Partitions).await?,
+            Layout::Linear => Disk::joined(drive, config, Joining::Linear).await?,
+            Layout::Mirror => Disk::mirror(drive, config).await?,
         };
-        if let Disk::Joined(joining) = disk {
-            drive.open_joined(joining)?;
-        }
-        Ok(Self { drive: Arc::clone(drive), layout, disk, terms: ExportTerms::of(config) })
+        let (drive, terms) = (Arc::clone(drive), ExportTerms::of(config));
+        Ok(Self { drive, layout, disk, mirrors, terms })
     }
 
     /// How the volumes become exports.
@@ -66,12 +105,9 @@ impl LayoutExports {
         self.terms.clone()
     }
 
-    /// The mirror of which the volumes are copies.
-    pub(crate) fn mirror(&self) -> Option<&Mirror> {
-        match &self.disk {
-            Disk::Mirror(mirror) => Some(mirror),
-            Disk::OfEach | Disk::Joined(_) => None,
-        }
+    /// The mirror that has a copy on this volume.
+    pub(crate) fn mirror_on(&self, volume: &str) -> Option<&Mirror> {
+        self.mirrors.iter().map(Arc::as_ref).find(|mirror| mirror.copy(volume).is_some())
     }
 
     /// The name of the export that a volume is in.
@@ -84,7 +120,7 @@ impl LayoutExports {
 
     /// To be called when no session is open any more, before the drive is stopped.
     pub(crate) async fn stop(&self) {
-        if let Some(mirror) = self.mirror() {
+        for mirror in &self.mirrors {
             mirror.stop().await;
         }
     }
@@ -112,14 +148,14 @@ impl LayoutExports {
         described(volume.name(), self.about(volume), terms.present(device), content)
     }
 
-    fn open_joined(&self, joining: Joining) -> Option<OpenedExport> {
+    fn open_joined(&self, joined: &JoinedDisk) -> Option<OpenedExport> {
         let disk = self.drive.name();
-        let device = self.drive.open_joined(joining).inspect_err(|refusal| {
+        let device = joined.open().inspect_err(|refusal| {
             tracing::warn!(disk, "cannot be opened: {refusal}");
         });
-        let content = self.drive.joined_content(joining);
         let device = self.terms_of_disk().present(device.ok()?);
-        Some(described(disk, self.about_disk(), device, content))
+        // After the disk was opened: whoever opens an earlier content than is told is closed at once.
+        Some(described(disk, self.about_disk(), device, joined.content()))
     }
 
     fn open_mirror(&self, mirror: &Mirror) -> OpenedExport {
@@ -186,8 +222,8 @@ impl Exports for LayoutExports {
         }
         let is_the_disk = name.is_empty() || name == self.drive.name();
         match &self.disk {
-            Disk::Joined(joining) if is_the_disk && self.admits_to_disk(peer) => {
-                self.open_joined(*joining)
+            Disk::Joined(disk) if is_the_disk && self.admits_to_disk(peer) => {
+                self.open_joined(disk)
             }
             Disk::Mirror(mirror) if is_the_disk && self.admits_to_disk(peer) => {
                 Some(self.open_mirror(mirror))

@@ -192,9 +192,8 @@ impl Handler {
             faults: self.armed_faults(volume.name()),
             copy: self
                 .exports
-                .mirror()
-                .and_then(|mirror| mirror.copy(volume.name()))
-                .map(|copy| CopyStatus { in_sync: copy.in_sync, behind_bytes: copy.behind_bytes }),
+                .mirror_on(volume.name())
+                .and_then(|mirror| copy_status(mirror, volume.name())),
             journal: JournalStatus {
                 live_bytes: status.journal.live_bytes,
                 disk_bytes: status.journal.disk_bytes,
@@ -215,6 +214,12 @@ pub(crate) fn without_create(medium: &str) -> String {
         Ok(MediumSpec::File { path, .. }) => MediumSpec::File { path, create: None }.to_string(),
         _ => medium.to_owned(),
     }
+}
+
+fn copy_status(mirror: &Mirror, volume: &str) -> Option<CopyStatus> {
+    let copy = mirror.copy(volume)?;
+    let mirror = mirror.name().to_owned();
+    Some(CopyStatus { mirror, in_sync: copy.in_sync, behind_bytes: copy.behind_bytes })
 }
 
 /// A medium as a client names it, which must be one before the drive is asked.
@@ -261,7 +266,7 @@ impl ControlHandler for Handler {
             let Some(medium) = medium else {
                 return Err(Failure::new("a fresh medium must be named"));
             };
-            let mirror = self.exports.mirror();
+            let mirror = self.exports.mirror_on(&volume);
             let work = self.drive.adopt(&volume, &medium, when, mirror);
             self.with_progress(&volume, progress, work).await
         })
@@ -298,10 +303,11 @@ impl ControlHandler for Handler {
                     let work = self.drive.swap(&volume, &medium);
                     self.with_progress(&volume, progress, work).await
                 }
-                SwapContent::AsIs if self.exports.mirror().is_some() => Err(Failure::new(format!(
-                    "volume {volume} is a copy of a mirror"
-                ))
-                .with_hint(format!("'hotbay swap {volume} {medium}' copies its content there"))),
+                SwapContent::AsIs if self.exports.mirror_on(&volume).is_some() => {
+                    Err(Failure::new(format!("volume {volume} is a copy of a mirror")).with_hint(
+                        format!("'hotbay swap {volume} {medium}' copies its content there"),
+                    ))
+                }
                 SwapContent::AsIs => {
                     self.drive.exchange(&volume, &medium).await?;
                     self.state_of(&volume)
@@ -318,7 +324,7 @@ impl ControlHandler for Handler {
     ) -> BoxFuture<'_, Result<State, Failure>> {
         Box::pin(async move {
             let in_conflict = self.volume(&volume)?.state() == hotbay_drive::State::Conflict;
-            let resolution = match self.exports.mirror() {
+            let resolution = match self.exports.mirror_on(&volume) {
                 Some(mirror) => match decided_of_copy(mirror, &volume, by, in_conflict).await? {
                     Some(resolution) => resolution,
                     None => return self.state_of(&volume),
@@ -363,9 +369,10 @@ impl ControlHandler for Handler {
     ) -> BoxFuture<'_, Result<ControlReply, Failure>> {
         Box::pin(async move {
             self.volume(&volume)?;
-            let mirror = self.exports.mirror().ok_or_else(|| {
-                Failure::new(format!("volume {volume} is no copy of a mirror"))
-                    .with_hint("layout = \"mirror\" makes copies of volumes: see docs/layouts.md")
+            let mirror = self.exports.mirror_on(&volume).ok_or_else(|| {
+                Failure::new(format!("volume {volume} is no copy of a mirror")).with_hint(
+                    "layout = \"mirror\", or copy_of, makes copies of volumes: see docs/layouts.md",
+                )
             })?;
             let scrub = match differences {
                 WhenDifferent::Report => Scrub::Report,

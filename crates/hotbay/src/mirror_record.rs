@@ -1,4 +1,4 @@
-//! `STATE/mirror.json`: what must outlive the daemon about a mirror.
+//! `STATE/mirror.json`: what must outlive the daemon about a mirror; of one that is a part of a disk, `STATE/mirror-NAME.json`.
 
 use std::fs;
 use std::io;
@@ -8,9 +8,8 @@ use hotbay_drive::{CopyRecord, MirrorRecord, MirrorRecords};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::config::Name;
 use crate::directory::write_whole;
-
-const NAME: &str = "mirror.json";
 
 /// The version of the file's layout. One that is newer is refused.
 const FORMAT: u32 = 1;
@@ -19,6 +18,7 @@ const FORMAT: u32 = 1;
 #[derive(Debug)]
 pub(crate) struct MirrorFile {
     directory: PathBuf,
+    name: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -41,15 +41,24 @@ struct StoredCopy {
 }
 
 impl MirrorFile {
-    /// The one in the state directory `directory`.
-    pub(crate) fn of(directory: &Path) -> Self {
-        Self { directory: directory.to_owned() }
+    /// That of the mirror which all volumes make, in the state directory `directory`.
+    pub(crate) fn of_all(directory: &Path) -> Self {
+        Self { directory: directory.to_owned(), name: "mirror.json".to_owned() }
+    }
+
+    /// That of the mirror of this name, which is a part of a disk.
+    pub(crate) fn of_part(directory: &Path, mirror: &Name) -> Self {
+        Self { directory: directory.to_owned(), name: format!("mirror-{mirror}.json") }
     }
 }
 
 impl MirrorRecords for MirrorFile {
+    fn place(&self) -> String {
+        self.directory.join(&self.name).display().to_string()
+    }
+
     fn load(&self) -> io::Result<Option<MirrorRecord>> {
-        let text = match fs::read(self.directory.join(NAME)) {
+        let text = match fs::read(self.directory.join(&self.name)) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -58,13 +67,14 @@ impl MirrorRecords for MirrorFile {
         match stored.format {
             FORMAT => Ok(Some(stored.into())),
             format => {
-                Err(io::Error::other(format!("{NAME}: its format {format} is not known here")))
+                let name = &self.name;
+                Err(io::Error::other(format!("{name}: its format {format} is not known here")))
             }
         }
     }
 
     fn save(&self, record: &MirrorRecord) -> io::Result<()> {
-        write_whole(&self.directory, NAME, &serde_json::to_vec(&Stored::from(record))?)
+        write_whole(&self.directory, &self.name, &serde_json::to_vec(&Stored::from(record))?)
     }
 }
 
@@ -112,7 +122,8 @@ mod tests {
     #[test]
     fn a_record_is_read_as_it_was_saved_and_a_newer_one_is_refused() {
         let place = tempfile::tempdir().unwrap();
-        let file = MirrorFile::of(place.path());
+        let file = MirrorFile::of_part(place.path(), &"data".parse().unwrap());
+        let path = place.path().join("mirror-data.json");
         assert_eq!(file.load().unwrap(), None);
         let copies = vec![CopyRecord { volume: [7; 16], content: 2, generation: 4 }];
         let (generation, marked) = (5, vec![0, 3]);
@@ -126,8 +137,8 @@ mod tests {
         };
         file.save(&record).unwrap();
         assert_eq!(file.load().unwrap(), Some(record));
-        let text = fs::read_to_string(place.path().join(NAME)).unwrap();
-        fs::write(place.path().join(NAME), text.replace("\"format\":1", "\"format\":2")).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("\"format\":1", "\"format\":2")).unwrap();
         assert!(file.load().unwrap_err().to_string().contains("format 2 is not known"));
     }
 }

@@ -38,6 +38,9 @@ pub struct MirrorRecord {
 
 /// Where a mirror's record is kept.
 pub trait MirrorRecords: Send + Sync {
+    /// The place, for a person who is to look there.
+    fn place(&self) -> String;
+
     /// The record that was saved last; `None` where none ever was.
     ///
     /// # Errors
@@ -58,7 +61,7 @@ pub(super) fn found(
     records: &dyn MirrorRecords,
 ) -> Result<(Standings, MirrorRecord), Refusal> {
     let known = records.load().map_err(|error| {
-        Refusal::new(format!("the mirror's record cannot be read: {error}")).hint(ANEW)
+        Refusal::new(format!("the mirror's record cannot be read: {error}")).hint(anew(records))
     })?;
     let fresh = fresh(copies, granules);
     let Some(known) = known else {
@@ -71,7 +74,7 @@ pub(super) fn found(
             "the mirror has {} bytes, but its volumes have room for {}",
             known.size_bytes, fresh.size_bytes
         ))
-        .hint(ANEW));
+        .hint(anew(records)));
     }
     let mut marked = granules.none();
     for number in known.marked.iter().map(|number| *number as usize) {
@@ -83,7 +86,9 @@ pub(super) fn found(
         // One that is not known gets everything, also after another crash.
         marked = granules.all();
     }
-    let standings = standings(copies, &known, &marked)?;
+    let standings = standings(copies, &known, &marked).ok_or_else(|| {
+        Refusal::new("no volume of the mirror has the newest of its contents").hint(anew(records))
+    })?;
     Ok((standings, MirrorRecord { marked: numbers(&marked), ..fresh }))
 }
 
@@ -93,8 +98,9 @@ fn of_copy<'a>(copy: &Copy, known: &'a MirrorRecord) -> Option<&'a CopyRecord> {
     known.copies.iter().find(|known| (known.volume, known.content) == (volume, content))
 }
 
-const ANEW: &str =
-    "to begin anew with the first volume's content, move mirror.json in the state directory away";
+fn anew(records: &dyn MirrorRecords) -> String {
+    format!("to begin anew with the first volume's content, move {} away", records.place())
+}
 
 /// The numbers of the granules in a set.
 pub(super) fn numbers(set: &Set) -> Vec<u32> {
@@ -126,22 +132,19 @@ fn newest_is(newest: usize, count: usize, behind: Set, record: &MirrorRecord) ->
 }
 
 /// The standings that follow from a record. Of several copies of the newest generation one counts as in sync, the others as behind
-/// in what is marked: after a crash they may differ there in what nobody was told is safe, and only one may tell.
-fn standings(copies: &[Copy], known: &MirrorRecord, marked: &Set) -> Result<Standings, Refusal> {
+/// in what is marked: after a crash they may differ there in what nobody was told is safe, and only one may tell. `None` where there
+/// is none of the newest generation.
+fn standings(copies: &[Copy], known: &MirrorRecord, marked: &Set) -> Option<Standings> {
     let found: Vec<Option<&CopyRecord>> = copies.iter().map(|copy| of_copy(copy, known)).collect();
     let is_newest = |copy: usize| found[copy].is_some_and(|c| c.generation == known.generation);
     let newest: Vec<usize> = (0..copies.len()).filter(|copy| is_newest(*copy)).collect();
     let present = newest.iter().find(|copy| copies[**copy].is_present());
-    let Some(&source) = present.or_else(|| newest.first()) else {
-        return Err(
-            Refusal::new("no volume of the mirror has the newest of its contents").hint(ANEW)
-        );
-    };
+    let source = *present.or_else(|| newest.first())?;
     let standing = |copy: usize| match found[copy] {
         Some(_) if copy == source || (is_newest(copy) && marked.is_clear()) => Standing::InSync,
         _ => Standing::Behind { granules: marked.clone(), catching_up: false },
     };
     let generations = found.iter().map(|copy| copy.map_or(0, |copy| copy.generation)).collect();
     let of = (0..copies.len()).map(standing).collect();
-    Ok(Standings::new(of, known.content, known.generation, generations))
+    Some(Standings::new(of, known.content, known.generation, generations))
 }

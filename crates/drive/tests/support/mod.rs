@@ -6,6 +6,7 @@
 pub mod disk;
 pub mod medium;
 pub mod pair;
+pub mod partition;
 pub mod storage;
 pub mod words;
 pub mod world;
@@ -13,6 +14,7 @@ pub mod world;
 pub use disk::{Disk, Fault, Op};
 pub use medium::MOST_BYTES;
 pub use pair::{MIB, Pair, SIZE_BYTES, as_dyn, both_in_sync, until_in_sync};
+pub use partition::Partition;
 pub use storage::{MemoryMirrorRecords, Refuses};
 pub use words::*;
 pub use world::{Process, SIZE, World};

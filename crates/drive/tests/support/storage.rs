@@ -171,6 +171,10 @@ impl MemoryMirrorRecords {
 }
 
 impl MirrorRecords for MemoryMirrorRecords {
+    fn place(&self) -> String {
+        "the record".to_owned()
+    }
+
     fn load(&self) -> io::Result<Option<MirrorRecord>> {
         Ok(self.saved.lock().clone())
     }

@@ -153,7 +153,7 @@ fn notes(volume: &VolumeStatus, colours: Colours) -> Vec<String> {
     if let Some(work) = volume.progress {
         let percent = percent(work.done_bytes, work.total_bytes);
         let (done, total) = (human_size(work.done_bytes), human_size(work.total_bytes));
-        let doing = match volume.copy {
+        let doing = match &volume.copy {
             Some(copy) if !copy.in_sync && volume.state == State::Present => {
                 "catching up".to_owned()
             }
@@ -161,7 +161,7 @@ fn notes(volume: &VolumeStatus, colours: Colours) -> Vec<String> {
         };
         notes.push(format!("{doing} {name}: {percent}% ({done} of {total})\n"));
     }
-    if let Some(copy) = volume.copy.filter(|copy| !copy.in_sync) {
+    if let Some(copy) = volume.copy.as_ref().filter(|copy| !copy.in_sync) {
         let behind = human_size(copy.behind_bytes);
         let word = colours.paint(Colour::Attention, &format!("the copy on {name} is behind"));
         notes.push(format!("{word}: by up to {behind}\n"));

@@ -12,6 +12,7 @@ use toml::Spanned;
 use super::allow::Allowed;
 use super::changer::{BayMinimumStay, BayTimeout};
 use super::complaint;
+use super::copies::MirrorName;
 use super::hook::HookTable;
 use super::tls::TlsTable;
 use super::value::{
@@ -158,6 +159,11 @@ pub(super) struct VolumeTable {
     pub(super) retained_limit: Option<RetainedLimit>,
     /// Whether a medium that went away is put back by itself when it returns; default `true`.
     pub(super) auto_insert: Option<bool>,
+    /// The mirror that it is a copy of, where that is one part of a disk; default `""`: none.
+    pub(super) copy_of: Option<Spanned<MirrorName>>,
+    /// Where in the file that stands; not a key.
+    #[serde(skip)]
+    pub(super) copy_of_place: String,
     /// Who may open it; default: who the drive's `allow` says.
     pub(super) allow: Option<Vec<Allowed>>,
     /// Whether clients can read it and no more; default `false`.
@@ -191,6 +197,10 @@ impl ConfigFile {
         let source = complaint::Source { file, text, needs };
         let mut parsed: Self = toml::from_str(text).map_err(|error| source.about(&error))?;
         parsed.tls.note_places(source);
+        for volume in &mut parsed.volume {
+            let place = volume.copy_of.as_ref().map(|mirror| source.place(mirror.span()));
+            volume.copy_of_place = place.unwrap_or_default();
+        }
         parsed.refuse_equal_names(source)?;
         Ok(parsed)
     }

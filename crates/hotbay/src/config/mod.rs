@@ -6,6 +6,7 @@
 mod allow;
 mod changer;
 mod complaint;
+mod copies;
 mod difference;
 mod file;
 mod hook;
@@ -17,6 +18,7 @@ mod value;
 
 pub(crate) use allow::Allowed;
 pub(crate) use changer::ChangerConfig;
+pub(crate) use copies::{DiskPart, disk_parts};
 pub(crate) use difference::{Difference, Effect, differences};
 pub(crate) use file::{ConfigFile, DefaultsTable, read_text};
 pub(crate) use hook::HookConfig;
@@ -59,8 +61,12 @@ pub(crate) fn load(
         Some(path) => {
             let file = ConfigFile::read(path)?;
             resolve(file, overrides, environment).map_err(|failure| {
-                let message = format!("{}: {}", path.display(), failure.message());
-                let located = Failure::new(message);
+                let (message, file) = (failure.message(), format!("{}:", path.display()));
+                let located = match message.starts_with(&file) {
+                    // With line and column.
+                    true => Failure::new(message),
+                    false => Failure::new(format!("{file} {message}")),
+                };
                 failure.hint().into_iter().fold(located, |located, hint| located.with_hint(hint))
             })
         }

@@ -12,6 +12,7 @@ use hotbay_server::ListenAddress;
 
 use super::allow::Allowed;
 use super::changer::{self, ChangerConfig};
+use super::copies::{self, CopyOf};
 use super::file::{ConfigFile, DefaultsTable, VolumeTable};
 use super::hook::{self, HookConfig};
 use super::places::Environment;
@@ -129,6 +130,8 @@ pub(crate) struct VolumeConfig {
     pub(crate) retained_limit_bytes: u64,
     /// Whether the medium is put back without anybody asking.
     pub(crate) auto_insert: AutoInsert,
+    /// The mirror that it is a copy of, as one part of a disk.
+    pub(crate) copy_of: Option<CopyOf>,
     /// Who may open it.
     pub(crate) allow: Vec<Allowed>,
     /// Whether clients can read it and no more.
@@ -258,6 +261,10 @@ impl VolumeConfig {
         };
         let volume = Self::with_defaults(table.name.into_inner(), medium, (said, allow));
         Self {
+            copy_of: table
+                .copy_of
+                .and_then(|mirror| mirror.into_inner().0)
+                .map(|mirror| CopyOf { mirror, place: table.copy_of_place }),
             allow: table.allow.unwrap_or(volume.allow),
             read_only: table.read_only.unwrap_or_default(),
             rotational: table.rotational.unwrap_or_default(),
@@ -286,6 +293,7 @@ impl VolumeConfig {
                 None | Some(true) => AutoInsert::WhenItReturns,
                 Some(false) => AutoInsert::Never,
             },
+            copy_of: None,
             allow: allow.to_vec(),
             read_only: false,
             rotational: false,
@@ -319,6 +327,7 @@ impl Config {
 
 fn check(config: &Config) -> Result<(), Failure> {
     check_volumes(&config.volumes)?;
+    copies::check(config.layout, &config.volumes)?;
     check_sockets(config)
 }
 

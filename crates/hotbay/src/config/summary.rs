@@ -70,7 +70,7 @@ pub(super) fn volume_lines(volume: &VolumeConfig) -> Vec<Line> {
         JournalFull::Wait => "wait",
         JournalFull::Error => "error",
     };
-    vec![
+    let mut lines = vec![
         ("medium", volume.medium.to_string()),
         ("absent_reads", reads.into()),
         ("absent_wait", format_duration(volume.absent_wait)),
@@ -83,5 +83,9 @@ pub(super) fn volume_lines(volume: &VolumeConfig) -> Vec<Line> {
         ("read_only", volume.read_only.to_string()),
         ("rotational", volume.rotational.to_string()),
         ("description", volume.description.clone()),
-    ]
+    ];
+    if let Some(copy_of) = &volume.copy_of {
+        lines.push(("copy_of", copy_of.mirror.to_string()));
+    }
+    lines
 }

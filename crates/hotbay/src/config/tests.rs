@@ -413,7 +413,52 @@ const WRONG: &[(&str, &str, &str)] = &[
         "volume a: retained_limit 8MiB is more than a quarter of journal_limit 16MiB",
         "set retained_limit to 4MiB or less, or journal_limit to 32MiB or more",
     ),
+    // Mirrors as parts of a disk.
+    (
+        "layout = \"linear\"\n[[volume]]\nname = \"a\"\nmedium = \"x\"\ncopy_of = \"d\"",
+        "h.toml:5:11: copy_of: d has no other copy",
+        "a mirror has two copies or more",
+    ),
+    (
+        "[[volume]]\nname = \"a\"\nmedium = \"x\"\ncopy_of = \"d\"",
+        "h.toml:4:11: copy_of: in layout volumes there is no disk",
+        "layout = \"partitions\" or \"linear\" makes one",
+    ),
+    (
+        "layout = \"mirror\"\n[[volume]]\nname = \"a\"\nmedium = \"x\"\ncopy_of = \"d\"",
+        "h.toml:5:11: copy_of: in layout mirror each volume is a copy of the one disk already",
+        "leave copy_of out",
+    ),
+    (
+        "layout = \"linear\"\n[[volume]]\nname = \"a\"\nmedium = \"x\"\ncopy_of = \"a\"",
+        "h.toml:5:11: copy_of: a is the name of a volume",
+        "give the mirror a name of its own",
+    ),
+    (
+        "[[volume]]\nname = \"a\"\nmedium = \"x\"\ncopy_of = \"d d\"",
+        "4:11: copy_of: `d d` is no name because of ` `",
+        "",
+    ),
 ];
+
+/// A mirror lies where its first copy is named, and one that says that it is none is none.
+#[test]
+fn copies_are_one_part_of_a_disk() {
+    let volume = |name: &str, of: &str| {
+        format!("[[volume]]\nname = \"{name}\"\nmedium = \"{name}\"\ncopy_of = \"{of}\"\n")
+    };
+    let volumes = [volume("a", ""), volume("b", "m"), volume("c", ""), volume("d", "m")].concat();
+    let config = parsed(&format!("layout = \"partitions\"\n{volumes}"), nothing()).unwrap();
+    let shown = disk_parts(&config.volumes).into_iter().map(|part| match part {
+        DiskPart::Volume(name) => name.to_string(),
+        DiskPart::Mirror(name, copies) => {
+            let copies: Vec<String> = copies.into_iter().map(Name::to_string).collect();
+            format!("{name} = {}", copies.join(" + "))
+        }
+    });
+    assert_eq!(shown.collect::<Vec<_>>(), ["a", "m = b + d", "c"]);
+    assert!(summary(&config).contains("copy_of           m"));
+}
 
 #[test]
 fn a_wrong_file_is_told_with_place_and_remedy() {
@@ -494,6 +539,7 @@ fn each_example_is_a_configuration() {
         "mirror",
         "one-bay-two-volumes",
         "partitions",
+        "partitions-with-a-mirror",
         "quickstart",
         "reference",
         "remote-disk",

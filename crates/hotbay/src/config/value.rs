@@ -55,6 +55,7 @@ deserialize_text! {
     super::allow::Allowed: "who may, in quotes, such as \"everyone\", \"user:1000\" or \"certificate:laptop\"",
     BusyPoll: "a duration in quotes, such as \"50us\"",
     Description: "a text in quotes",
+    super::copies::MirrorName: "the name of a mirror in quotes, such as \"data\"",
     super::hook::Event: "an event in quotes, such as \"lost\"",
     Name: "a name in quotes, such as \"usb\"",
     Layout: "a layout in quotes, such as \"volumes\"",

@@ -485,8 +485,10 @@ pub(crate) struct ArmedFault {
 }
 
 /// A copy of a mirror.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CopyStatus {
+    /// The mirror's name: the export's, or that of the part of a disk that it is.
+    pub(crate) mirror: String,
     /// Whether it has everything.
     pub(crate) in_sync: bool,
     /// In how much it may be behind.
