@@ -51,8 +51,8 @@ holds a 0x22 1M 64k
 kill_server
 becomes a absent
 
-# delay: slow, and within the deadline, which also bounds the reads by which it is recognised.
-serve_file a.img --filter=delay rdelay=10ms wdelay=300ms
+# delay: slow, and within the deadline, which also bounds the reads by which it is recognised: they are asked for together.
+serve_file a.img --threads=64 --filter=delay rdelay=300ms wdelay=300ms
 becomes a present
 fill a 0x33 2M 64k
 holds a 0x33 2M 64k

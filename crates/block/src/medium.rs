@@ -3,8 +3,12 @@
 use std::fmt;
 
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::{BoxFuture, Device, Error, ErrorKind, Extent, Request, Result};
+use crate::{BoxFuture, Device, Error, ErrorKind, Extent, Reply, Request, Result};
+
+/// Blocks of one sample that are read at the same time; a sample is rarely of more.
+const SAMPLED_AT_ONCE: usize = 128;
 
 /// A device that may be removed at any time.
 ///
@@ -29,19 +33,11 @@ pub trait Medium: Device {
     fn identify(&self) -> BoxFuture<'_, Result<Identity>>;
 
     /// Reads a few blocks by which it is recognised later; `None` for one that cannot be read with the medium still there.
-    /// A question about the medium, like [`identify`](Self::identify), and no client's request.
+    /// They are asked for together, so that a medium far away costs one way there and not one for each block. A question about the medium, like [`identify`](Self::identify), and no client's request.
     fn sample(&self, blocks: Vec<Extent>) -> BoxFuture<'_, Result<Vec<Option<Bytes>>>> {
-        Box::pin(async move {
-            let mut sampled = Vec::with_capacity(blocks.len());
-            for block in blocks {
-                match self.execute(Request::read(block)).answer().await {
-                    Ok(reply) => sampled.push(Some(reply.into_payload().into_bytes())),
-                    Err(error) if error.kind() == ErrorKind::Gone => return Err(error),
-                    Err(_) => sampled.push(None),
-                }
-            }
-            Ok(sampled)
-        })
+        let asked = blocks.into_iter().map(|block| self.execute(Request::read(block)).answer());
+        let answers = stream::iter(asked).buffered(SAMPLED_AT_ONCE);
+        Box::pin(answers.map(sampled).try_collect())
     }
 
     /// Makes the medium `size_bytes` long, with zeroes behind its earlier end; where it is that long already nothing happens. On
@@ -54,6 +50,14 @@ pub trait Medium: Device {
         let refusal =
             format!("it is no regular file, so its size is not hotbay's to change to {size_bytes}");
         Box::pin(std::future::ready(Err(Error::new(ErrorKind::Unsupported, refusal))))
+    }
+}
+
+fn sampled(answer: Result<Reply>) -> Result<Option<Bytes>> {
+    match answer {
+        Ok(reply) => Ok(Some(reply.into_payload().into_bytes())),
+        Err(error) if error.kind() == ErrorKind::Gone => Err(error),
+        Err(_) => Ok(None),
     }
 }
 
@@ -84,3 +88,6 @@ impl fmt::Display for Identity {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
