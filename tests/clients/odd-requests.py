@@ -4,7 +4,9 @@ names, the connection stays in step, and the same answers come with and without 
 
 import errno
 import pathlib
+import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
 from daemon import Daemon, blank
@@ -12,10 +14,15 @@ from load import MIB
 
 import nbd
 
-CONFIG = """
+SLOW = "nbd+unix:///?socket=slow.sock"
+CONFIG = f"""
 [[volume]]
 name = "a"
 medium = "a.img"
+
+[[volume]]
+name = "slow"
+medium = "{SLOW}"
 """
 SIZE = 16 * MIB
 UNKNOWN_FLAG = 1 << 15
@@ -70,6 +77,9 @@ def check_whole(handle):
     answers(0, "a cache request", lambda: handle.cache(4096, 0))
     answers(0, "a trim with FUA", lambda: handle.trim(4096, MIB, nbd.CMD_FLAG_FUA))
     assert handle.pread(512, SIZE - 512) == b"\x77" * 512
+    answers(0, "quick zeroes", lambda: handle.zero(65536, 2 * MIB, nbd.CMD_FLAG_FAST_ZERO))
+    answers(0, "quick zeroes of a few bytes, and no hole",
+            lambda: handle.zero(700, 2 * MIB + 5, nbd.CMD_FLAG_FAST_ZERO | nbd.CMD_FLAG_NO_HOLE))
     smallest = max(1, handle.get_block_size(nbd.SIZE_MINIMUM))
     if smallest == 1:
         handle.pwrite(b"odd", 4097)
@@ -91,7 +101,38 @@ def zero_length(handle):
     assert handle.pread(512, 0) == b"\x5a" * 512
 
 
-with Daemon(CONFIG, blank("a.img", 16)) as daemon:
+def check_slow(daemon):
+    """Zeroes that would have to be written are refused while the medium is there, and quick in the journal."""
+    handle = nbd.NBD()
+    handle.connect_uri(daemon.uri("slow"))
+    handle.pwrite(b"\x5a" * 8192, 0)
+    assert handle.can_fast_zero()
+    quick = nbd.CMD_FLAG_FAST_ZERO
+    for flags in (quick, quick | nbd.CMD_FLAG_FUA):
+        answers(errno.EOPNOTSUPP, "quick zeroes", lambda: handle.zero(4096, 0, flags))
+        assert handle.pread(8192, 0) == b"\x5a" * 8192, "what was refused has changed something"
+    answers(0, "zeroes", lambda: handle.zero(512, 0))
+    daemon.run("eject", "slow")
+    answers(0, "quick zeroes in the journal", lambda: handle.zero(4096, 0, quick))
+    daemon.run("insert", "slow")
+    assert handle.pread(8192, 0) == bytes(4096) + b"\x5a" * 4096
+    handle.shutdown()
+
+
+def begin(directory):
+    """A medium that knows quick zeroes and refuses each: nbdkit, which ends with this script."""
+    blank("a.img", 16)(directory)
+    socket = directory / "slow.sock"
+    subprocess.Popen(["nbdkit", "--foreground", "--exit-with-parent", "--unix", socket,
+                      "--filter=nozero", "memory", "16M", "zeromode=plugin", "fastzeromode=slow"])
+    deadline = time.monotonic() + 20
+    while subprocess.run(["nbdinfo", "--size", f"nbd+unix:///?socket={socket}"],
+                         capture_output=True).returncode != 0:
+        assert time.monotonic() < deadline, "nbdkit did not come up"
+        time.sleep(0.02)
+
+
+with Daemon(CONFIG, begin) as daemon:
     for modern in (True, False):
         handle = nbd.NBD()
         handle.set_strict_mode(0)
@@ -110,6 +151,7 @@ with Daemon(CONFIG, blank("a.img", 16)) as daemon:
         assert handle.pread(512, SIZE - 512) == b"\x77" * 512
         handle.shutdown()
 
+    check_slow(daemon)
     stranger = nbd.NBD()
     answers(errno.ENOENT, "an export that is not there",
             lambda: stranger.connect_uri(daemon.uri("nobody")))

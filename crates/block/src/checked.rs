@@ -60,7 +60,23 @@ fn check_pieces(extent: Extent, most: usize, pieces: &[Status]) {
     debug_assert!(at <= extent.end(), "pieces are within the extent");
 }
 
-fn check_reply(extent: Option<Extent>, is_read: bool, answer: &Result<Reply, Error>) {
+/// What an answer has to keep to.
+#[derive(Clone, Copy)]
+struct Expected {
+    extent: Option<Extent>,
+    is_read: bool,
+    may_be_slow: bool,
+}
+
+impl Expected {
+    const fn of(request: &Request) -> Self {
+        let is_read = matches!(request, Request::Read { .. });
+        Self { extent: request.extent(), is_read, may_be_slow: request.must_be_fast() }
+    }
+}
+
+fn check_reply(expected: Expected, answer: &Result<Reply, Error>) {
+    let Expected { extent, is_read, may_be_slow } = expected;
     match answer {
         Ok(Reply::Data(payload)) => {
             debug_assert!(is_read, "only a read is answered with data");
@@ -71,7 +87,10 @@ fn check_reply(extent: Option<Extent>, is_read: bool, answer: &Result<Reply, Err
             );
         }
         Ok(Reply::Done) => debug_assert!(!is_read, "a read is answered with data"),
-        Err(_) => {}
+        Err(error) => debug_assert!(
+            may_be_slow || error.kind() != ErrorKind::Slow,
+            "only zeroes in a hurry are refused as slow"
+        ),
     }
 }
 
@@ -84,15 +103,16 @@ impl<D: Device> Device for Checked<D> {
         if let Err(error) = check(&request, self.0.info()) {
             return Execution::Done(Err(error));
         }
-        let (extent, is_read) = (request.extent(), matches!(request, Request::Read { .. }));
-        if extent.is_some_and(Extent::is_empty) {
-            let nothing =
-                if is_read { Reply::Data(crate::Payload::default()) } else { Reply::Done };
-            return Execution::Done(Ok(nothing));
+        let expected = Expected::of(&request);
+        if expected.extent.is_some_and(Extent::is_empty) {
+            return Execution::Done(Ok(match expected.is_read {
+                true => Reply::Data(crate::Payload::default()),
+                false => Reply::Done,
+            }));
         }
         let execution = self.0.execute(request);
         if let Execution::Done(answer) = &execution {
-            check_reply(extent, is_read, answer);
+            check_reply(expected, answer);
         }
         execution
     }

@@ -45,6 +45,10 @@ pub const RULES: &[Rule] = &[
     Rule { name: "a read gives what was written", test: |d| Box::pin(rules::writes(d)) },
     Rule { name: "a read needs no buffer and any will do", test: |d| Box::pin(rules::buffers(d)) },
     Rule { name: "zeroes read as zeroes", test: |d| Box::pin(rules::zeroes(d)) },
+    Rule {
+        name: "zeroes that must be quick are made, or refused whole",
+        test: |d| Box::pin(rules::quick_zeroes(d)),
+    },
     Rule { name: "what was trimmed can be read and written", test: |d| Box::pin(rules::trims(d)) },
     Rule { name: "a stable change is a change", test: |d| Box::pin(rules::stable_changes(d)) },
     Rule { name: "a flush changes nothing", test: |d| Box::pin(rules::flushes(d)) },

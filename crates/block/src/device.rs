@@ -70,6 +70,9 @@ impl fmt::Debug for Execution {
 /// * **Range.** An extent that ends past [`DeviceInfo::size_bytes`] is refused with
 ///   [`ErrorKind::NoSpace`](crate::ErrorKind::NoSpace) (write, zeroes) or
 ///   [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) (all others), and nothing is changed.
+/// * **Quick zeroes.** Zeroes with [`Speed::Fast`](crate::Speed::Fast) are made as any zeroes, or refused with
+///   [`ErrorKind::Slow`](crate::ErrorKind::Slow) at once and nothing is changed. That kind answers nothing else. What was
+///   refused once may be quick later: the medium behind a device changes.
 /// * **Durable when.** A change with [`Durability::Stable`](crate::Durability::Stable): when it is answered.
 ///   Any other: when a flush that began after its answer succeeds. A change that fails may be there in part.
 /// * **Blocking.** `execute` may do I/O on the calling thread where that is expected not to wait (page

@@ -22,6 +22,8 @@ pub enum ErrorKind {
     ReadOnly,
     /// The device cannot do this operation at all. Use another one.
     Unsupported,
+    /// Zeroes that must be quick would not be, and nothing is changed. Ask again without the hurry, or write.
+    Slow,
     /// The device waited as long as it may for its medium or for room in the journal. May be retried later.
     TimedOut,
     /// An earlier failure is latched; nothing but an operator's action helps. Fail closed.
@@ -39,6 +41,7 @@ impl fmt::Display for ErrorKind {
             Self::Invalid => "the request is not valid",
             Self::ReadOnly => "the device is read-only",
             Self::Unsupported => "the device does not support this",
+            Self::Slow => "zeroes are not quicker here than to write them",
             Self::TimedOut => "the wait ran out of time",
             Self::PreviousFailure => "an earlier failure stands",
             Self::ShuttingDown => "the device is being stopped",

@@ -66,5 +66,5 @@ pub use medium::{Identity, Medium};
 #[cfg(feature = "testing")]
 pub use memory::MemoryDevice;
 pub use payload::{Part, Payload};
-pub use request::{Durability, Hole, Reply, Request};
+pub use request::{Durability, Hole, Reply, Request, Speed};
 pub use status::{Allocation, Place, Status};

@@ -22,6 +22,16 @@ pub enum Hole {
     Forbidden,
 }
 
+/// How quick it must be to make zeroes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Speed {
+    /// As quick as can be; where there is no better way, every byte is written.
+    Any,
+    /// Quicker than to write every byte, or refused with [`ErrorKind::Slow`](crate::ErrorKind::Slow) and nothing is changed
+    /// (NBD's FAST_ZERO).
+    Fast,
+}
+
 /// One request to a [`Device`](crate::Device). Layers forward it, log it, journal it and replay it as a value.
 #[derive(Debug)]
 pub enum Request {
@@ -48,6 +58,8 @@ pub enum Request {
         extent: Extent,
         /// Whether the storage may be given up.
         hole: Hole,
+        /// How quick it must be.
+        speed: Speed,
         /// When the zeroes must be stable.
         durability: Durability,
     },
@@ -74,6 +86,12 @@ impl Request {
         Self::Read { extent, buffer: BytesMut::new() }
     }
 
+    /// Zeroes, however long it takes to make them.
+    #[must_use]
+    pub const fn zero(extent: Extent, hole: Hole, durability: Durability) -> Self {
+        Self::Zero { extent, hole, speed: Speed::Any, durability }
+    }
+
     /// What it touches; `None` for a flush, which touches all.
     #[must_use]
     pub const fn extent(&self) -> Option<Extent> {
@@ -85,6 +103,21 @@ impl Request {
             | Self::Cache { extent } => Some(*extent),
             Self::Flush => None,
         }
+    }
+
+    /// Whether it is refused rather than carried out slowly.
+    #[must_use]
+    pub const fn must_be_fast(&self) -> bool {
+        matches!(self, Self::Zero { speed: Speed::Fast, .. })
+    }
+
+    /// It, however long it takes.
+    #[must_use]
+    pub fn at_any_speed(mut self) -> Self {
+        if let Self::Zero { speed, .. } = &mut self {
+            *speed = Speed::Any;
+        }
+        self
     }
 
     /// Whether it changes what is stored.
@@ -112,8 +145,9 @@ impl Request {
             Self::Write { extent, data, durability } => {
                 Self::Write { extent: *extent, data: data.clone(), durability: *durability }
             }
-            Self::Zero { extent, hole, durability } => {
-                Self::Zero { extent: *extent, hole: *hole, durability: *durability }
+            Self::Zero { extent, hole, speed, durability } => {
+                let (extent, hole, speed, durability) = (*extent, *hole, *speed, *durability);
+                Self::Zero { extent, hole, speed, durability }
             }
             Self::Trim { extent, durability } => {
                 Self::Trim { extent: *extent, durability: *durability }

@@ -231,7 +231,7 @@ fn without_data(live: &LiveExtent) -> Request {
     let (extent, durability) = (live.extent, Durability::Deferred);
     match live.content {
         Content::Trimmed => Request::Trim { extent, durability },
-        _ => Request::Zero { extent, hole: Hole::Allowed, durability },
+        _ => Request::zero(extent, Hole::Allowed, durability),
     }
 }
 

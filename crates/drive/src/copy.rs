@@ -236,5 +236,5 @@ pub(crate) fn as_change(extent: Extent, data: Bytes) -> Request {
 
 /// The change that makes a range read as zeroes.
 pub(crate) const fn no_bytes(extent: Extent) -> Request {
-    Request::Zero { extent, hole: Hole::Allowed, durability: Durability::Deferred }
+    Request::zero(extent, Hole::Allowed, Durability::Deferred)
 }

@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use bytes::{Bytes, BytesMut};
 use hotbay_block::{
     BoxFuture, Device, DeviceInfo, Durability, Error, ErrorKind, Execution, Extent, Hole, Identity,
-    Medium, Reply, Request, Result, Status,
+    Medium, Reply, Request, Result, Speed, Status,
 };
 use rustix::fs::Advice;
 use rustix::io::Errno;
@@ -108,9 +108,9 @@ impl FileMedium {
         }
     }
 
-    fn zero(&self, extent: Extent, hole: Hole, durability: Durability) -> Execution {
+    fn zero(&self, extent: Extent, hole: Hole, speed: Speed, durability: Durability) -> Execution {
         self.change(durability, format!("zero {extent}"), move |backing| {
-            zeroing::zero(&backing.open, &backing.refusals, extent, hole)
+            zeroing::zero(&backing.open, &backing.refusals, extent, hole, speed)
         })
     }
 
@@ -295,7 +295,9 @@ impl Device for FileMedium {
         match request {
             Request::Read { extent, buffer } => self.read(extent, buffer),
             Request::Write { extent, data, durability } => self.write(extent, data, durability),
-            Request::Zero { extent, hole, durability } => self.zero(extent, hole, durability),
+            Request::Zero { extent, hole, speed, durability } => {
+                self.zero(extent, hole, speed, durability)
+            }
             Request::Trim { extent, durability } => self.trim(extent, durability),
             Request::Cache { extent } => self.cache(extent),
             Request::Flush => self.flush(),

@@ -220,7 +220,7 @@ mod tests {
         let durability = Durability::Deferred;
         let mut allocated = vec![medium.store.allocated_bytes()];
         let trim = Request::Trim { extent, durability };
-        let zero = |hole| Request::Zero { extent, hole, durability };
+        let zero = |hole| Request::zero(extent, hole, durability);
         for request in [zero(Hole::Forbidden), trim, zero(Hole::Forbidden), zero(Hole::Allowed)] {
             medium.execute(request).answer().await.unwrap();
             allocated.push(medium.store.allocated_bytes() / CHUNK_BYTES);

@@ -76,6 +76,8 @@ pub(crate) enum Fault {
     Os(Errno),
     /// A read came to an end inside the size.
     EndedEarly,
+    /// Zeroes that must be quick would not be.
+    Slow,
 }
 
 impl From<Errno> for Fault {
@@ -324,10 +326,11 @@ impl OpenFile {
             (None, Fault::EndedEarly) => {
                 Error::new(ErrorKind::Medium, format!("cannot {doing} of {shown}: no bytes came"))
             }
+            (None, Fault::Slow) => ErrorKind::Slow.into(),
         };
         match fault {
             Fault::Os(errno) => error.caused_by(std::io::Error::from(errno)),
-            Fault::EndedEarly => error,
+            Fault::EndedEarly | Fault::Slow => error,
         }
     }
 

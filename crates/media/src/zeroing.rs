@@ -6,11 +6,14 @@
 //! | zeroes, no hole | zero the range, else write | the same: the kernel keeps the blocks |
 //! | trim | punch a hole, else nothing | discard, else nothing |
 //!
+//! Zeroes that must be quick are refused where there is nothing left but to write, and no hole on a block device: the kernel may
+//! write every block for it, and does not tell.
+//!
 //! A way that is refused once is not tried again on this medium.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hotbay_block::{Extent, Hole};
+use hotbay_block::{Extent, Hole, Speed};
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
@@ -63,29 +66,44 @@ fn attempt(refused: &AtomicBool, way: impl FnOnce() -> Result<(), Errno>) -> Res
     }
 }
 
-/// Makes `extent` read as zeroes. May wait.
+/// Makes `extent` read as zeroes. May wait. What is refused as slow has changed nothing.
 pub(crate) fn zero(
     file: &OpenFile,
     refusals: &Refusals,
     extent: Extent,
     hole: Hole,
+    speed: Speed,
 ) -> Result<(), Fault> {
     let whole = file.whole_granules(extent);
-    if whole.is_empty() {
-        return write_zeroes(file, extent);
+    let quickly = !whole.is_empty() && zero_quickly(file, refusals, whole, hole, speed)?;
+    match (quickly, speed) {
+        (true, _) => {
+            write_zeroes(file, Extent::between(extent.offset(), whole.offset()))?;
+            write_zeroes(file, Extent::between(whole.end(), extent.end()))
+        }
+        (false, Speed::Any) => write_zeroes(file, extent),
+        (false, Speed::Fast) => Err(Fault::Slow),
     }
-    write_zeroes(file, Extent::between(extent.offset(), whole.offset()))?;
-    write_zeroes(file, Extent::between(whole.end(), extent.end()))?;
+}
+
+/// Makes whole granules read as zeroes where there is a quick way.
+fn zero_quickly(
+    file: &OpenFile,
+    refusals: &Refusals,
+    whole: Extent,
+    hole: Hole,
+    speed: Speed,
+) -> Result<bool, Errno> {
     let allocate = |flags| {
         retrying(|| rustix::fs::fallocate(file.file(), flags, whole.offset(), whole.length()))
     };
     if hole == Hole::Allowed && attempt(&refusals.punch, || allocate(PUNCH))? == Tried::Done {
-        return Ok(());
+        return Ok(true);
     }
-    if attempt(&refusals.zero, || allocate(ZERO))? == Tried::Done {
-        return Ok(());
+    if speed == Speed::Fast && matches!(file.kind(), FileKind::BlockDevice { .. }) {
+        return Ok(false);
     }
-    write_zeroes(file, whole)
+    Ok(attempt(&refusals.zero, || allocate(ZERO))? == Tried::Done)
 }
 
 /// Lets go of the storage behind `extent`, where that can be done. May wait.

@@ -122,7 +122,7 @@ async fn a_pulled_disk_is_gone() {
     assert_eq!(kind(run(&medium, Request::read(far)).await), gone, "a read of 0 bytes");
     assert_eq!(kind(put(&medium, 6 << 20, b"late", Durability::Deferred).await), gone, "ENOSPC");
     let (hole, durability) = (Hole::Allowed, Durability::Deferred);
-    assert_eq!(kind(run(&medium, Request::Zero { extent: far, hole, durability }).await), gone);
+    assert_eq!(kind(run(&medium, Request::zero(far, hole, durability)).await), gone);
     assert_eq!(kind(run(&medium, Request::Flush).await), gone);
     assert_eq!(kind(run(&medium, Request::Flush).await), Some(ErrorKind::PreviousFailure));
 

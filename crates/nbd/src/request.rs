@@ -76,7 +76,7 @@ impl Command {
         match self {
             Self::Read => flags.with_if(chunks, CommandFlags::DF),
             Self::Write => flags.with_if(extended, CommandFlags::PAYLOAD_LEN),
-            Self::WriteZeroes => flags.with(CommandFlags::NO_HOLE),
+            Self::WriteZeroes => flags.with(CommandFlags::NO_HOLE).with(CommandFlags::FAST_ZERO),
             Self::BlockStatus => {
                 flags.with(CommandFlags::REQ_ONE).with_if(extended, CommandFlags::PAYLOAD_LEN)
             }

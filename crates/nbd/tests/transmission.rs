@@ -91,6 +91,8 @@ fn refusals() {
         assert!(refused(command, CommandFlags::PAYLOAD_LEN, 512), "{command}");
         let no_hole = refused(command, CommandFlags::NO_HOLE.with(fua), 512);
         assert_eq!(no_hole, command != Command::WriteZeroes, "NO_HOLE on {command}");
+        let fast = refused(command, CommandFlags::FAST_ZERO.with(fua), 512);
+        assert_eq!(fast, command != Command::WriteZeroes, "FAST_ZERO on {command}");
         let carries = matches!(command, Command::Read | Command::Write);
         assert_eq!(refused(command, fua, MAX + 1), carries, "{command} of more than 64 MiB");
     }

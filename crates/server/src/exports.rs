@@ -76,11 +76,13 @@ impl hotbay_nbd::Exports for Negotiable<'_> {
 /// What a device can do, as a client is told.
 ///
 /// CAN_MULTI_CONN always: a device's flush covers every change that was answered before it, on whichever
-/// session. A read-only export offers nothing that changes it.
+/// session. SEND_FAST_ZERO always: it says that the question is understood; each request is answered as it is then.
+/// A read-only export offers nothing that changes it.
 const fn flags(info: DeviceInfo) -> TransmissionFlags {
     let changes = TransmissionFlags::SEND_FUA
         .with(TransmissionFlags::SEND_TRIM)
-        .with(TransmissionFlags::SEND_WRITE_ZEROES);
+        .with(TransmissionFlags::SEND_WRITE_ZEROES)
+        .with(TransmissionFlags::SEND_FAST_ZERO);
     TransmissionFlags::HAS_FLAGS
         .with(TransmissionFlags::SEND_FLUSH)
         .with(TransmissionFlags::SEND_CACHE)

@@ -27,7 +27,7 @@ pub(super) async fn disjoint(device: &dyn Device) -> Result<(), Broken> {
             .map(|extent| match numbers.below(4) {
                 0 => {
                     let (hole, durability) = (numbers.hole(), numbers.durability());
-                    Request::Zero { extent, hole, durability }
+                    Request::zero(extent, hole, durability)
                 }
                 1 => Request::Trim { extent, durability: numbers.durability() },
                 _ => write(extent, numbers.bytes(extent.length()), numbers.durability()),
@@ -80,7 +80,7 @@ pub(super) async fn mixed(device: &dyn Device) -> Result<(), Broken> {
         let mut requests = Vec::new();
         for (number, extent) in written.into_iter().enumerate() {
             requests.push(if number == 0 {
-                Request::Zero { extent, hole: Hole::Allowed, durability: Durability::Deferred }
+                Request::zero(extent, Hole::Allowed, Durability::Deferred)
             } else {
                 write(extent, numbers.bytes(extent.length()), numbers.durability())
             });

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::{Device, Durability, Error, Extent, Hole, Payload, Reply, Request};
+use crate::{Device, Durability, Error, ErrorKind, Extent, Hole, Payload, Reply, Request};
 
 /// In what way a device breaks a rule.
 #[derive(Debug)]
@@ -120,6 +120,19 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// Carries out zeroes that must be quick on both, unless they would be slow.
+    pub(super) async fn apply_if_fast(&mut self, request: Request) -> Result<(), Broken> {
+        let (what, made) = (describe(&request), request.again());
+        match self.device.execute(request).answer().await {
+            Err(error) if error.kind() == ErrorKind::Slow => Ok(()),
+            Err(error) => Err(failed(&what, &error)),
+            Ok(_) => {
+                self.note(&made);
+                Ok(())
+            }
+        }
+    }
+
     /// Carries out a change on the model alone.
     pub(super) fn note(&mut self, request: &Request) {
         let Some(extent) = request.extent() else { return };
@@ -189,8 +202,8 @@ pub(super) fn describe(request: &Request) -> String {
     match request {
         Request::Read { extent, .. } => format!("a read of {extent}"),
         Request::Write { extent, durability, .. } => format!("a {durability:?} write of {extent}"),
-        Request::Zero { extent, hole, durability } => {
-            format!("{durability:?} zeroes of {extent}, hole {hole:?}")
+        Request::Zero { extent, hole, speed, durability } => {
+            format!("{durability:?} zeroes of {extent}, hole {hole:?}, speed {speed:?}")
         }
         Request::Trim { extent, durability } => format!("a {durability:?} trim of {extent}"),
         Request::Cache { extent } => format!("a hint for {extent}"),

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::model::{Broken, Model, Numbers, describe, expect_data, failed, hold, read, write};
-use crate::{Allocation, Device, Durability, ErrorKind, Extent, Hole, Request};
+use crate::{Allocation, Device, Durability, ErrorKind, Extent, Hole, Request, Speed};
 
 const DEFERRED: Durability = Durability::Deferred;
 
@@ -73,7 +73,7 @@ pub(super) async fn zeroes(device: &dyn Device) -> Result<(), Broken> {
     for hole in [Hole::Allowed, Hole::Forbidden] {
         let mut model = Model::filled(device, 5).await?;
         for extent in ranges_of_all_lengths(model.size) {
-            model.apply(Request::Zero { extent, hole, durability: DEFERRED }).await?;
+            model.apply(Request::zero(extent, hole, DEFERRED)).await?;
             model.verify_around(extent).await?;
             // Beside it, and over it: zeroes must not come back, and must not stay.
             let data = Bytes::from_static(b"beside the zeroes");
@@ -81,6 +81,20 @@ pub(super) async fn zeroes(device: &dyn Device) -> Result<(), Broken> {
             let beside = Extent::between(place, place + data.len() as u64);
             model.apply(write(beside, data, DEFERRED)).await?;
             model.verify(beside).await?;
+        }
+        model.verify_all().await?;
+    }
+    Ok(())
+}
+
+/// Refused is as good as made, and half made is neither.
+pub(super) async fn quick_zeroes(device: &dyn Device) -> Result<(), Broken> {
+    for hole in [Hole::Allowed, Hole::Forbidden] {
+        let mut model = Model::filled(device, 13).await?;
+        for extent in ranges_of_all_lengths(model.size) {
+            let (speed, durability) = (Speed::Fast, DEFERRED);
+            model.apply_if_fast(Request::Zero { extent, hole, speed, durability }).await?;
+            model.verify_around(extent).await?;
         }
         model.verify_all().await?;
     }
@@ -104,9 +118,7 @@ pub(super) async fn trims(device: &dyn Device) -> Result<(), Broken> {
 pub(super) async fn status(device: &dyn Device) -> Result<(), Broken> {
     let mut model = Model::filled(device, 10).await?;
     let zeroed = Extent::between(1 << 20, 3 << 20);
-    model
-        .apply(Request::Zero { extent: zeroed, hole: Hole::Allowed, durability: DEFERRED })
-        .await?;
+    model.apply(Request::zero(zeroed, Hole::Allowed, DEFERRED)).await?;
     for most in [1, 2, 1000] {
         let (mut at, end) = (0, model.size);
         while at < end {
@@ -146,7 +158,7 @@ pub(super) async fn stable_changes(device: &dyn Device) -> Result<(), Broken> {
         model.apply(write(extent, data, durability)).await?;
         for hole in [Hole::Allowed, Hole::Forbidden] {
             let (extent, _) = next(&model);
-            model.apply(Request::Zero { extent, hole, durability }).await?;
+            model.apply(Request::zero(extent, hole, durability)).await?;
         }
         let (extent, _) = next(&model);
         model.apply(Request::Trim { extent, durability }).await?;
@@ -201,8 +213,8 @@ fn requests_on(extent: Extent, durability: Durability) -> Vec<(Request, ErrorKin
         (Request::read(extent), ErrorKind::Invalid),
         (Request::Trim { extent, durability }, ErrorKind::Invalid),
         (Request::Cache { extent }, ErrorKind::Invalid),
-        (Request::Zero { extent, hole: Hole::Allowed, durability }, ErrorKind::NoSpace),
-        (Request::Zero { extent, hole: Hole::Forbidden, durability }, ErrorKind::NoSpace),
+        (Request::zero(extent, Hole::Allowed, durability), ErrorKind::NoSpace),
+        (Request::zero(extent, Hole::Forbidden, durability), ErrorKind::NoSpace),
     ];
     if extent.length() <= super::SIZE_BYTES_MAX + 1 {
         let data = Bytes::from(vec![0xee; extent.len_in_memory()]);
@@ -247,7 +259,7 @@ async fn sequence(device: &dyn Device, seed: u64) -> Result<(), Broken> {
                 let data = numbers.bytes(extent.length());
                 model.apply(write(extent, data, durability)).await?;
             }
-            7 => model.apply(Request::Zero { extent, hole: numbers.hole(), durability }).await?,
+            7 => model.apply(Request::zero(extent, numbers.hole(), durability)).await?,
             8 => model.apply(Request::Trim { extent, durability }).await?,
             _ => model.apply(Request::Flush).await?,
         }

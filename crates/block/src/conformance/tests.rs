@@ -52,9 +52,20 @@ fn done() -> Option<Execution> {
     Some(Execution::Done(Ok(Reply::Done)))
 }
 
+fn half_made_and_refused(device: &MemoryDevice, request: &mut Request) -> Option<Execution> {
+    match request {
+        Request::Zero { extent, hole, speed: crate::Speed::Fast, durability } => {
+            let half = Extent::between(extent.offset(), extent.offset() + extent.length() / 2);
+            drop(device.execute(Request::zero(half, *hole, *durability)));
+            Some(Execution::Done(Err(ErrorKind::Slow.into())))
+        }
+        _ => None,
+    }
+}
+
 #[test]
 fn each_wrong_device_is_found_by_its_rule() {
-    let wrong: [(&str, Fault); 9] = [
+    let wrong: [(&str, Fault); 10] = [
         ("a read gives what was written", |_, request| match request {
             Request::Write { extent, .. } if extent.length() == 513 => done(),
             _ => None,
@@ -83,6 +94,7 @@ fn each_wrong_device_is_found_by_its_rule() {
             Request::Zero { hole: crate::Hole::Forbidden, .. } => done(),
             _ => None,
         }),
+        ("zeroes that must be quick are made, or refused whole", half_made_and_refused),
         ("what was trimmed can be read and written", |_, request| match request {
             Request::Trim { extent, .. } if extent.length() > 4096 => {
                 Some(Execution::Done(Err(ErrorKind::Unsupported.into())))
@@ -109,12 +121,12 @@ fn each_wrong_device_is_found_by_its_rule() {
         }),
         ("any sequence leaves what the model has", |device, request| match request {
             // Zeroes of lengths that no other rule asks for miss their last byte.
-            Request::Zero { extent, hole, durability }
+            Request::Zero { extent, hole, durability, .. }
                 if (5001..60_000).contains(&extent.length()) =>
             {
                 let extent = Extent::between(extent.offset(), extent.end() - 1);
                 let (hole, durability) = (*hole, *durability);
-                Some(device.execute(Request::Zero { extent, hole, durability }))
+                Some(device.execute(Request::zero(extent, hole, durability)))
             }
             _ => None,
         }),

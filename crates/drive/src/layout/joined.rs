@@ -2,15 +2,15 @@
 //!
 //! A request within one area is that area's; any other is split, its parts are under way together, and it is answered
 //! once, when all of them are. A change that touches something that cannot be changed is refused before any part of it
-//! begins.
+//! begins, and so are zeroes that must be quick in two volumes: the one could make them, and the other refuse.
 
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{join_all, select_all};
 use hotbay_block::{
-    BoxFuture, Device, DeviceInfo, Error, Execution, Extent, Payload, Reply, Request, Result,
-    Status,
+    BoxFuture, Device, DeviceInfo, Error, ErrorKind, Execution, Extent, Payload, Reply, Request,
+    Result, Status,
 };
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -70,6 +70,10 @@ impl Joined {
             if let Err(error) = area.permits(part) {
                 return Execution::Done(Err(self.refused(error)));
             }
+        }
+        let volumes = areas.iter().filter(|area| area.volume().is_some()).count();
+        if request.must_be_fast() && volumes > 1 {
+            return Execution::Done(Err(ErrorKind::Slow.into()));
         }
         all(parts.into_iter().map(|(area, part)| area.execute(part)).collect())
     }

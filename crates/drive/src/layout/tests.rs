@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use gpt::GptConfig;
-use hotbay_block::{Checked, Durability, ErrorKind, Hole, MemoryDevice, Request};
+use hotbay_block::{Checked, Durability, ErrorKind, Hole, MemoryDevice, Request, Speed};
 use proptest::prelude::*;
 
 use super::*;
@@ -78,13 +78,29 @@ fn a_table_cannot_be_changed_but_written_back() {
     let zero = |offset, length| {
         let extent = Extent::between(offset, offset + length);
         let (hole, durability) = (Hole::Allowed, Durability::Stable);
-        ask(&disk, Request::Zero { extent, hole, durability })
+        ask(&disk, Request::zero(extent, hole, durability))
     };
     assert_eq!(zero(512, 512).unwrap_err().kind(), ErrorKind::ReadOnly);
     zero(FIRST_GAP, 512).unwrap();
     let extent = Extent::between(0, disk.info().size_bytes);
     ask(&disk, Request::Trim { extent, durability: Durability::Deferred }).unwrap();
     assert_eq!(read(&disk, 0, 64 << 10), before);
+}
+
+#[test]
+fn zeroes_that_must_be_quick_are_of_one_volume() {
+    let disk = linear_disk(&[MIB, MIB]);
+    let ones = Bytes::from(vec![1; 2 << 20]);
+    write(&disk, 0, ones.clone()).unwrap();
+    let quick = |from, to| {
+        let (hole, speed, durability) = (Hole::Allowed, Speed::Fast, Durability::Deferred);
+        ask(&disk, Request::Zero { extent: Extent::between(from, to), hole, speed, durability })
+    };
+    assert_eq!(quick(MIB - 512, MIB + 512).unwrap_err().kind(), ErrorKind::Slow);
+    assert_eq!(read(&disk, 0, 2 * MIB), ones, "nothing is changed");
+    quick(0, MIB).unwrap();
+    quick(MIB, 2 * MIB).unwrap();
+    assert_eq!(read(&disk, 0, 2 * MIB), vec![0; 2 << 20]);
 }
 
 /// Behind the first table.

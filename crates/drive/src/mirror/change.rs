@@ -24,6 +24,11 @@ impl Mirrored {
             self.mark(touched.clone()).await.map_err(not_recorded)?;
             let copies = self.standings.lock().begin_change(touched.clone());
             let answers = self.ask(&copies, &request).await;
+            if !answers.is_empty() && answers.iter().all(is_slow) {
+                // Nothing is changed on any of them.
+                return Err(ErrorKind::Slow.into());
+            }
+            let answers = self.ask_the_slow_again(answers, request).await;
             self.note_failures(&answers, touched);
             answers
         };
@@ -49,6 +54,14 @@ impl Mirrored {
             (copy, self.copies[copy].device.execute(request.again()).answer().await)
         });
         join_all(answers).await
+    }
+
+    /// Zeroes that one copy has made quickly are made by each, however long that takes.
+    async fn ask_the_slow_again(&self, answers: Answers, request: Request) -> Answers {
+        let (slow, mut answers): (Answers, Answers) = answers.into_iter().partition(is_slow);
+        let slow: Vec<usize> = slow.into_iter().map(|(copy, _)| copy).collect();
+        answers.extend(self.ask(&slow, &request.at_any_speed()).await);
+        answers
     }
 
     /// Remembers who must not count as in sync any more, before anything can be marked as equal.
@@ -89,6 +102,10 @@ impl Mirrored {
     }
 }
 
+fn is_slow((_, answer): &(usize, Result<Reply>)) -> bool {
+    answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Slow)
+}
+
 fn is_stopping(answer: &Result<Reply>) -> bool {
     answer.as_ref().is_err_and(|error: &Error| error.kind() == ErrorKind::ShuttingDown)
 }
@@ -96,9 +113,7 @@ fn is_stopping(answer: &Result<Reply>) -> bool {
 /// What is trimmed reads as anything, but as the same on each copy.
 fn same_on_each(request: Request) -> Request {
     match request {
-        Request::Trim { extent, durability } => {
-            Request::Zero { extent, hole: Hole::Allowed, durability }
-        }
+        Request::Trim { extent, durability } => Request::zero(extent, Hole::Allowed, durability),
         other => other,
     }
 }

@@ -77,7 +77,7 @@ impl Client {
             Act::WriteThrough => self.write(extent, Durability::Stable).await,
             Act::Zero => {
                 let (hole, durability) = (Hole::Allowed, Durability::Deferred);
-                self.zero(extent, Request::Zero { extent, hole, durability }).await
+                self.zero(extent, Request::zero(extent, hole, durability)).await
             }
             Act::Trim => {
                 let durability = Durability::Deferred;

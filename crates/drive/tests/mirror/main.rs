@@ -11,3 +11,4 @@ mod marks;
 mod newest;
 mod reads;
 mod start;
+mod zeroes;

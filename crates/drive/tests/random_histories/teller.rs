@@ -381,7 +381,7 @@ fn request(client: Client, stamp: Stamp, unit_bytes: u64) -> Request {
             let durability = if stable { Durability::Stable } else { durability };
             Request::Write { extent, data, durability }
         }
-        Act::Zero => Request::Zero { extent, hole: Hole::Allowed, durability },
+        Act::Zero => Request::zero(extent, Hole::Allowed, durability),
         Act::Trim => Request::Trim { extent, durability },
         Act::Flush => Request::Flush,
         Act::Read => Request::read(extent),

@@ -153,6 +153,7 @@ struct DiskState {
     /// A change is never torn within so many bytes.
     tear_bytes: usize,
     tells_holes: bool,
+    refuses_quick_zeroes: bool,
     cached: Vec<u8>,
     durable: Vec<u8>,
     dirty: Vec<bool>,
@@ -216,6 +217,7 @@ impl Disk {
             pace: 0,
             tear_bytes: TEAR_BYTES,
             tells_holes: false,
+            refuses_quick_zeroes: false,
         };
         Arc::new(Self {
             name: name.to_owned(),
@@ -265,6 +267,11 @@ impl Disk {
     /// It knows which of its pages are zeroes.
     pub fn tell_holes(&self) {
         self.state.lock().tells_holes = true;
+    }
+
+    /// It has no way of making zeroes but to write them.
+    pub fn refuse_quick_zeroes(&self) {
+        self.state.lock().refuses_quick_zeroes = true;
     }
 
     /// How much was read of it.
@@ -501,6 +508,9 @@ impl Disk {
         state.presence(stay)?;
         if let Some(fault) = state.next_fault(Op::of(&request)) {
             return Err(state.fail(&request, flush, fault));
+        }
+        if state.refuses_quick_zeroes && request.must_be_fast() {
+            return Err(ErrorKind::Slow.into());
         }
         match &request {
             Request::Read { extent, .. } => {

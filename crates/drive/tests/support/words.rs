@@ -26,7 +26,7 @@ pub fn writing_through(offset: u64, length: u64, fill: u8) -> Request {
 
 pub fn zeroing(offset: u64, length: u64) -> Request {
     let (extent, durability) = (extent(offset, length), Durability::Deferred);
-    Request::Zero { extent, hole: Hole::Allowed, durability }
+    Request::zero(extent, Hole::Allowed, durability)
 }
 
 pub async fn write(device: &Arc<dyn Device>, offset: u64, length: u64, fill: u8) {

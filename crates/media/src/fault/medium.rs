@@ -276,7 +276,9 @@ fn first_part(request: Request, bytes: Option<u64>) -> Option<Request> {
             let data = data.slice(..part.len_in_memory());
             Request::Write { extent: part, data, durability }
         }
-        Request::Zero { hole, durability, .. } => Request::Zero { extent: part, hole, durability },
+        Request::Zero { hole, speed, durability, .. } => {
+            Request::Zero { extent: part, hole, speed, durability }
+        }
         Request::Trim { durability, .. } => Request::Trim { extent: part, durability },
         other => other,
     })

@@ -106,10 +106,9 @@ async fn always_every_and_nothing_at_all() {
 async fn zeroes_and_trims_are_writes() {
     let (_shelf, medium) = opened("error on write always").await;
     let (extent, durability) = (Extent::between(0, 4096), Durability::Deferred);
-    for request in [
-        Request::Trim { extent, durability },
-        Request::Zero { extent, hole: Hole::Allowed, durability },
-    ] {
+    for request in
+        [Request::Trim { extent, durability }, Request::zero(extent, Hole::Allowed, durability)]
+    {
         assert_eq!(ask(&medium, request).await, Err(ErrorKind::Medium));
     }
 }

@@ -80,7 +80,7 @@ async fn after_its_file_was_renamed_a_sync_says_so_and_is_the_last() {
         let untouched = run(&medium, Request::read(extent(8192, 4096))).await.unwrap();
         assert_eq!(untouched.into_payload().into_bytes(), vec![0; 4096], "it is not even begun");
         let (hole, durability) = (Hole::Allowed, Durability::Stable);
-        let zero = Request::Zero { extent: extent(0, 10), hole, durability };
+        let zero = Request::zero(extent(0, 10), hole, durability);
         assert_eq!(kind(&medium, zero).await, previous);
         drop(medium);
         let again = FileMedium::open(&path).unwrap();
@@ -105,7 +105,7 @@ async fn zeroes_and_trims_give_room_back_unless_that_is_forbidden() {
     let (_directory, path, medium) = medium(1 << 20);
     let durability = Durability::Stable;
     let all = extent(0, 1 << 20);
-    let zero = |hole| Request::Zero { extent: all, hole, durability };
+    let zero = |hole| Request::zero(all, hole, durability);
     for (request, is_allocated) in [
         (write_at(0, 1 << 20, durability), true),
         (zero(Hole::Allowed), false),
@@ -118,6 +118,35 @@ async fn zeroes_and_trims_give_room_back_unless_that_is_forbidden() {
         assert_eq!(blocks >= 2048, is_allocated, "{blocks} blocks after {what}");
         assert_eq!(fs::metadata(&path).unwrap().len(), 1 << 20);
     }
+}
+
+#[tokio::test]
+async fn zeroes_that_must_be_quick_are_refused_where_they_would_be_written() {
+    let quick = |hole, durability| {
+        let (extent, speed) = (extent(0, 1 << 20), Speed::Fast);
+        Request::Zero { extent, hole, speed, durability }
+    };
+    let (_directory, path, able) = medium(1 << 20);
+    for (hole, is_allocated) in [(Hole::Allowed, false), (Hole::Forbidden, true)] {
+        use std::os::unix::fs::MetadataExt;
+        run(&able, write_at(0, 1 << 20, Durability::Deferred)).await.unwrap();
+        run(&able, quick(hole, Durability::Stable)).await.unwrap();
+        let blocks = fs::metadata(&path).unwrap().blocks();
+        assert_eq!(blocks >= 2048, is_allocated, "{blocks} blocks, hole {hole:?}");
+    }
+    drop(able);
+    let refusals = Refusals::all();
+    let backing = Backing { refusals, ..Backing::of(OpenFile::open(&path).unwrap()) };
+    let unable = FileMedium::of(Arc::new(backing), "file:test".into());
+    run(&unable, write_at(0, 1 << 20, Durability::Deferred)).await.unwrap();
+    for hole in [Hole::Allowed, Hole::Forbidden] {
+        for durability in [Durability::Deferred, Durability::Stable] {
+            assert_eq!(kind(&unable, quick(hole, durability)).await, Some(ErrorKind::Slow));
+        }
+    }
+    let kept = run(&unable, Request::read(extent(0, 1 << 20))).await.unwrap();
+    assert!(kept.into_payload().into_bytes().iter().all(|byte| *byte != 0), "nothing is changed");
+    assert_eq!(kind(&unable, Request::Flush).await, None, "it is no failure of the medium");
 }
 
 #[tokio::test]

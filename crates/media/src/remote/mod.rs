@@ -149,8 +149,8 @@ impl Device for RemoteMedium {
             Request::Write { extent, data, durability } => {
                 Execution::later(link.write(extent, data, durability))
             }
-            Request::Zero { extent, hole, durability } => {
-                Execution::later(link.zero(extent, hole, durability))
+            Request::Zero { extent, hole, speed, durability } => {
+                Execution::later(link.zero(extent, hole, speed, durability))
             }
             Request::Trim { extent, durability } => Execution::later(link.trim(extent, durability)),
             Request::Cache { extent } => Execution::later(link.cache(extent)),

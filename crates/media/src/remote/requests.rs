@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt as _};
-use hotbay_block::{Durability, Error, ErrorKind, Extent, Hole, Payload, Reply, Result};
+use hotbay_block::{Durability, Error, ErrorKind, Extent, Hole, Payload, Reply, Result, Speed};
 use hotbay_nbd::client::{Opened, Refusal};
 use hotbay_nbd::limits::PAYLOAD_BYTES_MAX;
 use hotbay_nbd::{BlockSizes, Command, CommandFlags, Dialect, ErrorNumber, TransmissionFlags};
@@ -143,6 +143,7 @@ impl Link {
         self: Arc<Self>,
         extent: Extent,
         hole: Hole,
+        speed: Speed,
         durability: Durability,
     ) -> Result<Reply> {
         self.check_stable(durability)?;
@@ -150,8 +151,15 @@ impl Link {
         let turn = self.blocks.turn(extent).await;
         let parts = self.blocks.parts(extent);
         let zeroes = |part: Extent| &ZEROES[..part.len_in_memory()];
-        let mut answer = self.patch(parts.head, zeroes(parts.head), flags).await;
-        answer = answer.and(self.wipe(parts.whole, hole, flags).await);
+        let mut answer = match speed {
+            Speed::Any => self.wipe(parts.whole, hole, flags).await,
+            Speed::Fast => self.wipe_quickly(parts.whole, hole, flags).await,
+        };
+        if answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Slow) {
+            // Nothing is changed, so nothing has failed to become stable either.
+            return answer.map(|()| Reply::Done);
+        }
+        answer = answer.and(self.patch(parts.head, zeroes(parts.head), flags).await);
         answer = answer.and(self.patch(parts.tail, zeroes(parts.tail), flags).await);
         drop(turn);
         self.settle(answer, flags, durability).await
@@ -246,6 +254,18 @@ impl Link {
         self.in_pieces(extent, step, ask).await
     }
 
+    /// Zeroes whole blocks where that is quick. The first piece tells of all: it is refused before anything is changed, and what
+    /// is quick for it is so for the next.
+    async fn wipe_quickly(&self, extent: Extent, hole: Hole, flags: CommandFlags) -> Result<()> {
+        let tells = self.abilities.can(TransmissionFlags::SEND_FAST_ZERO);
+        let mut pieces = extent.pieces(self.abilities.range_bytes).filter(|_| tells);
+        let Some(first) = pieces.next() else { return Err(ErrorKind::Slow.into()) };
+        let asked = flags.with_if(hole == Hole::Forbidden, CommandFlags::NO_HOLE);
+        let asked = asked.with(CommandFlags::FAST_ZERO);
+        self.ask(Ask { flags: asked, ..Ask::about(Command::WriteZeroes, first) }).await?;
+        self.wipe(Extent::between(first.end(), extent.end()), hole, flags).await
+    }
+
     /// Changes a block in part, or nothing. For who is alone with the medium.
     async fn patch(&self, edge: Extent, data: &[u8], flags: CommandFlags) -> Result<()> {
         if edge.is_empty() {
@@ -306,8 +326,12 @@ impl Link {
 
     pub(super) async fn ask(&self, ask: Ask) -> Result<Given> {
         let (command, offset, length) = (ask.command, ask.offset, ask.length);
+        let is_in_a_hurry = ask.flags.contains(CommandFlags::FAST_ZERO);
         self.connections.ask(ask).await.map_err(|failure| match failure {
             Failure::Ended(end) => Error::new(ErrorKind::Gone, end.why),
+            Failure::Refused(Refusal { error: ErrorNumber::NotSupported, .. }) if is_in_a_hurry => {
+                ErrorKind::Slow.into()
+            }
             Failure::Refused(refusal) => {
                 let what = format!("the server refuses {command} {offset}+{length}");
                 Error::new(kind_of(refusal.error), what).caused_by(Said(refusal))

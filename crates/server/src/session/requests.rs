@@ -1,7 +1,7 @@
 //! A request of NBD as one of a device.
 
 use bytes::Bytes;
-use hotbay_block::{Durability, Extent, Hole, Request};
+use hotbay_block::{Durability, Extent, Hole, Request, Speed};
 use hotbay_nbd::{
     Command, CommandFlags, Dialect, ErrorNumber, ReplyTo, RequestHeader, StatusPayload,
 };
@@ -40,7 +40,10 @@ pub(super) fn translate(
             Request::Read { extent, buffer }
         }
         Command::Write => Request::Write { extent, data, durability },
-        Command::WriteZeroes => Request::Zero { extent, hole: hole(header.flags), durability },
+        Command::WriteZeroes => {
+            let (hole, speed) = (hole(header.flags), speed(header.flags));
+            Request::Zero { extent, hole, speed, durability }
+        }
         Command::Trim => Request::Trim { extent, durability },
         Command::Cache => Request::Cache { extent },
         Command::Flush | Command::Disconnect | Command::BlockStatus | Command::Other(_) => {
@@ -74,6 +77,10 @@ fn extent(header: &RequestHeader) -> Result<Extent, Failure> {
 
 const fn hole(flags: CommandFlags) -> Hole {
     if flags.contains(CommandFlags::NO_HOLE) { Hole::Forbidden } else { Hole::Allowed }
+}
+
+const fn speed(flags: CommandFlags) -> Speed {
+    if flags.contains(CommandFlags::FAST_ZERO) { Speed::Fast } else { Speed::Any }
 }
 
 /// What its reply has to keep to.

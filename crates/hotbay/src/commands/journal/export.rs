@@ -91,8 +91,6 @@ fn as_request(live: &LiveExtent) -> Request {
     let (extent, durability) = (live.extent, Durability::Deferred);
     match &live.content {
         Content::Data(data) => Request::Write { extent, data: data.clone(), durability },
-        Content::Zeroes | Content::Trimmed => {
-            Request::Zero { extent, hole: Hole::Allowed, durability }
-        }
+        Content::Zeroes | Content::Trimmed => Request::zero(extent, Hole::Allowed, durability),
     }
 }

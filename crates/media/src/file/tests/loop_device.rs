@@ -49,6 +49,28 @@ async fn a_block_device_is_a_device() {
     conformance::check(&Checked::new(medium)).await;
 }
 
+/// Whether the kernel writes for them it does not tell, so only holes are asked for.
+#[tokio::test]
+async fn a_block_device_makes_quick_zeroes_where_holes_are_allowed() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(disk) = Loop::over(directory.path(), 1 << 20) else { return };
+    let medium = FileMedium::open(&disk.device).unwrap();
+    run(&medium, write_at(0, 1 << 20, Durability::Stable)).await.unwrap();
+    let quick = |length, hole| {
+        let (extent, speed, durability) = (extent(1, length), Speed::Fast, Durability::Deferred);
+        Request::Zero { extent, hole, speed, durability }
+    };
+    let slow = Some(ErrorKind::Slow);
+    assert_eq!(kind(&medium, quick(65536, Hole::Forbidden)).await, slow);
+    assert_eq!(kind(&medium, quick(500, Hole::Allowed)).await, slow, "it is no whole block");
+    let read = run(&medium, Request::read(extent(0, 1 << 20))).await.unwrap();
+    assert!(read.into_payload().into_bytes().iter().all(|byte| *byte != 0), "nothing is changed");
+    assert_eq!(kind(&medium, quick(65536, Hole::Allowed)).await, None);
+    let read = run(&medium, Request::read(extent(0, 1 << 20))).await.unwrap();
+    let zeroes = read.into_payload().into_bytes().iter().filter(|byte| **byte == 0).count();
+    assert_eq!(zeroes, 65536);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_device_that_is_not_cached_is_a_device() {
     let directory = tempfile::tempdir().unwrap();

@@ -2,7 +2,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hotbay_block::{Checked, Durability, ErrorKind, Extent, Medium, Request, Result, conformance};
+use hotbay_block::{
+    Checked, Durability, ErrorKind, Extent, Hole, Medium, Request, Result, Speed, conformance,
+};
 use hotbay_nbd::{BlockSizes, Dialect, ErrorNumber, TransmissionFlags};
 use tokio::time::Instant;
 
@@ -124,6 +126,39 @@ async fn what_the_server_refuses_is_an_error_of_the_request_alone() {
         assert_eq!(words, format!("{number} at 0: as the test\u{fffd}wants it"));
         medium.execute(write(0, 512, Durability::Deferred)).answer().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn zeroes_that_must_be_quick_are_the_servers_to_make_or_to_refuse() {
+    let quick = |length, durability| {
+        let (extent, hole, speed) = (Extent::between(0, length), Hole::Allowed, Speed::Fast);
+        Request::Zero { extent, hole, speed, durability }
+    };
+    let kind = async |medium: &Arc<dyn Medium>, request| {
+        medium.execute(request).answer().await.err().map(|error| error.kind())
+    };
+    let (slow, mebibyte) = (Some(ErrorKind::Slow), 1 << 20);
+    let server =
+        TestServer::start(257 << 20, Manner { dialect: Dialect::Structured, ..Manner::default() });
+    let medium = open(&server).await.unwrap();
+    for durability in [Durability::Deferred, Durability::Stable] {
+        server.refuse_next(ErrorNumber::NotSupported);
+        assert_eq!(kind(&medium, quick(mebibyte, durability)).await, slow);
+        assert_eq!(kind(&medium, quick(mebibyte, durability)).await, None);
+        assert_eq!(kind(&medium, Request::Flush).await, None, "a refusal is no failed flush");
+    }
+    // The first piece tells of all of them.
+    server.refuse_next(ErrorNumber::NotSupported);
+    assert_eq!(kind(&medium, quick(257 << 20, Durability::Deferred)).await, slow);
+    assert_eq!(kind(&medium, quick(257 << 20, Durability::Deferred)).await, None);
+    // What was not asked for in a hurry is not refused for want of it.
+    server.refuse_next(ErrorNumber::NotSupported);
+    let zero = Request::zero(Extent::between(0, mebibyte), Hole::Allowed, Durability::Deferred);
+    assert_eq!(kind(&medium, zero).await, Some(ErrorKind::Unsupported));
+
+    let server = TestServer::start(mebibyte, without(TransmissionFlags::SEND_FAST_ZERO));
+    let medium = open(&server).await.unwrap();
+    assert_eq!(kind(&medium, quick(mebibyte, Durability::Deferred)).await, slow, "it never told");
 }
 
 #[tokio::test]

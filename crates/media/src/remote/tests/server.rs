@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use hotbay_block::{
     Allocation, Checked, Device as _, Durability, ErrorKind, Extent, Hole, MemoryDevice, Reply,
-    Request,
+    Request, Speed,
 };
 use hotbay_nbd::option::OptionCode;
 use hotbay_nbd::uri::{NbdUri, ServerPlace};
@@ -37,7 +37,8 @@ impl Default for Manner {
             .with(TransmissionFlags::SEND_FUA)
             .with(TransmissionFlags::SEND_TRIM)
             .with(TransmissionFlags::SEND_CACHE)
-            .with(TransmissionFlags::SEND_WRITE_ZEROES);
+            .with(TransmissionFlags::SEND_WRITE_ZEROES)
+            .with(TransmissionFlags::SEND_FAST_ZERO);
         Self {
             dialect: Dialect::Extended,
             flags,
@@ -427,7 +428,14 @@ fn request(shared: &Shared, header: RequestHeader, data: Bytes) -> Request {
                 true => Hole::Forbidden,
                 false => Hole::Allowed,
             };
-            Request::Zero { extent, hole, durability }
+            let speed = match flags.contains(CommandFlags::FAST_ZERO) {
+                true => Speed::Fast,
+                false => Speed::Any,
+            };
+            if speed == Speed::Fast {
+                offers(TransmissionFlags::SEND_FAST_ZERO);
+            }
+            Request::Zero { extent, hole, speed, durability }
         }
         Command::Disconnect | Command::BlockStatus | Command::Other(_) => {
             panic!("{command} is no request")

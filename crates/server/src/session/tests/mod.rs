@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use hotbay_block::{
     BoxFuture, Device, DeviceInfo, Durability, Error, ErrorKind, Execution, Extent, Hole,
-    MemoryDevice, Payload, Reply, Request,
+    MemoryDevice, Payload, Reply, Request, Speed,
 };
 use hotbay_nbd::{Command, CommandFlags, Cookie, Dialect, ErrorNumber, RequestHeader, SimpleReply};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};

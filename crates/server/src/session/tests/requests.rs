@@ -35,7 +35,9 @@ async fn each_command_arrives_as_what_it_is() {
     let short = Extent::new(4096, 5).unwrap();
     let (fua, no_hole) = (CommandFlags::FUA, CommandFlags::NO_HOLE);
     let none = CommandFlags::NONE;
-    let zero = |hole, durability| Request::Zero { extent: short, hole, durability };
+    let (hole, speed, durability) = (Hole::Allowed, Speed::Fast, Deferred);
+    let fast = Request::Zero { extent: short, hole, speed, durability };
+    let zero = |hole, durability| Request::zero(short, hole, durability);
     let table = [
         (Read, fua, 5, Request::read(short)),
         (
@@ -56,6 +58,7 @@ async fn each_command_arrives_as_what_it_is() {
         (Cache, none, 5, Request::Cache { extent: short }),
         (WriteZeroes, none, 5, zero(Hole::Allowed, Deferred)),
         (WriteZeroes, no_hole.with(fua), 5, zero(Hole::Forbidden, Stable)),
+        (WriteZeroes, CommandFlags::FAST_ZERO, 5, fast),
     ];
     let mut stage = stage(4096, Limits::default());
     for (cookie, (command, flags, length, expected)) in (0..).zip(table) {
@@ -110,6 +113,7 @@ async fn each_error_has_its_number() {
         (ErrorKind::NoSpace, 28),
         (ErrorKind::Invalid, 22),
         (ErrorKind::Unsupported, 22),
+        (ErrorKind::Slow, 95),
         (ErrorKind::ReadOnly, 1),
         (ErrorKind::ShuttingDown, 108),
     ];
