@@ -70,7 +70,7 @@ becomes b present
 # --- growing, under load
 keep_writing c
 writes 100
-hotbay volume grow c 32MiB | grep -q 'open sessions keep the earlier size'
+hotbay volume grow c 32MiB | grep -q 'open sessions know the earlier size'
 writes 100
 is "the size" "$(nbdinfo --size "$(uri c)")" $((32 << 20))
 fill c 0xc3 31M 1M

@@ -9,6 +9,8 @@ b        -         server=unix:/run/nbd.sock,wait-for-daemon=1m
 c        /dev/nbd4 wait-for=1h
 d
 TABLE
+daemon_of() { hotbay attach --list | awk -v export="$1" '$2 == export { print $5 }'; }
+until_daemon_is() { for _ in {1..300}; do [ "$(daemon_of a)" != "$1" ] || return 0; sleep 0.1; done; return 1; }
 attached() { hotbay attach --list | awk -v export="$1" '$2 == export { print $1 }'; }
 
 refused "table:4: there is no option wait-for=1h" hotbay attach --all --table table
@@ -28,9 +30,13 @@ put a before 300000
 resident=/run/hotbay-attach/nbd3
 kill -9 "$(cat $resident)"
 flock $resident true
+[ "$(daemon_of a)" = - ]
 [ "$(hotbay attach a)" = /dev/nbd3 ]        # the one that it has lost its resident on, not another
+[ "$(daemon_of a)" = connected ]
 kill_hotbay
+until_daemon_is away
 start_hotbay --volume a=a.img --volume b=b.img --volume c=c.img
+until_daemon_is connected
 put a after 300000
 no_error_in_the_log
 compare a

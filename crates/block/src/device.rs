@@ -80,7 +80,7 @@ impl fmt::Debug for Execution {
 /// * **Dropping the future** does not undo the request: it may take effect at any later time. A caller that
 ///   cares about order drives each execution to its end; sessions do so even when their client is gone.
 pub trait Device: Send + Sync + fmt::Debug {
-    /// What the device is now. Constant while sessions are open, but see [`Device::exchanged`].
+    /// What the device is now. Constant while sessions are open, but for a size that grows, and see [`Device::exchanged`].
     fn info(&self) -> DeviceInfo;
 
     /// Carries out one request. The execution borrows nothing of the device.

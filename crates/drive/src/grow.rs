@@ -1,7 +1,7 @@
 //! Growing: a volume and its medium become larger while clients go on.
 //!
-//! To whom the volume is open already it keeps its size, since NBD has no word for another one; who opens it from now on sees
-//! the new one.
+//! NBD has no word for another size: to whom the volume is open already is told nothing. But requests may reach up to the new
+//! end at once, so that a client that hears of it in another way, as the kernel's does, goes on in the session that it has.
 //!
 //! What is to come is recorded before the medium grows, and the new size after it. So after a crash in between the medium, which is
 //! larger than the volume then, is taken for the volume's own, and growing it again completes it.
@@ -46,8 +46,9 @@ impl Volume {
         }
         self.go_on_as_before();
         grown?;
-        let text =
-            format!("it has {size_bytes} bytes now; sessions that are open keep its earlier size");
+        let text = format!(
+            "it has {size_bytes} bytes now; sessions that are open were told its earlier size"
+        );
         self.event(EventKind::Grown, text);
         Ok(())
     }

@@ -39,7 +39,8 @@ pub(crate) enum Outcome {
 struct Handle {
     volume: Arc<Volume>,
     content: u64,
-    info: DeviceInfo,
+    /// When it was opened.
+    size_bytes: u64,
 }
 
 impl Volume {
@@ -47,14 +48,9 @@ impl Volume {
     #[must_use]
     pub fn open(self: &Arc<Self>) -> Arc<dyn Device> {
         let route = self.route.load();
-        let info = DeviceInfo {
-            size_bytes: route.size_bytes,
-            preferred_block_bytes: 4096,
-            read_only: false,
-            rotational: false,
-        };
+        let (content, size_bytes) = (route.content, route.size_bytes);
         self.handles.fetch_add(1, SeqCst);
-        Arc::new(Handle { volume: Arc::clone(self), content: route.content, info })
+        Arc::new(Handle { volume: Arc::clone(self), content, size_bytes })
     }
 }
 
@@ -65,8 +61,16 @@ impl Drop for Handle {
 }
 
 impl Device for Handle {
+    /// Its size grows with the volume, and never becomes that of another content.
     fn info(&self) -> DeviceInfo {
-        self.info
+        let route = self.volume.route.load();
+        let is_mine = route.content == self.content;
+        DeviceInfo {
+            size_bytes: if is_mine { route.size_bytes } else { self.size_bytes },
+            preferred_block_bytes: 4096,
+            read_only: false,
+            rotational: false,
+        }
     }
 
     fn execute(&self, request: Request) -> Execution {

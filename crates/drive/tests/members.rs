@@ -206,11 +206,12 @@ async fn a_volume_grows_while_it_is_in_use() {
     let early = device(&drive);
     write(&early, 0, 512, 1).await;
     drive.grow("a", LARGER).await.unwrap();
-    assert_eq!(early.info().size_bytes, SIZE as u64, "it keeps the size that it knows");
+    assert_eq!(early.info().size_bytes, LARGER, "who hears of it goes on in the same session");
     write(&early, 512, 512, 2).await;
     let late = device(&drive);
     assert_eq!(late.info().size_bytes, LARGER);
     assert_filled(&read(&late, SIZE as u64, SIZE as u64).await, 0, "zeroes behind the end");
+    write(&early, LARGER - 2048, 512, 5).await;
     write(&late, LARGER - 512, 512, 3).await;
     assert_filled(&read(&late, 0, 512).await, 1, "what was there");
 
@@ -223,6 +224,7 @@ async fn a_volume_grows_while_it_is_in_use() {
     let end = platter.len();
     assert_filled(&platter[end - 512..], 3, "on the medium");
     assert_filled(&platter[end - 1024..end - 512], 4, "replayed");
+    assert_filled(&platter[end - 2048..end - 1536], 5, "by a session from before");
     assert_filled(&platter[1024..SIZE], 7, "not touched");
     assert!(has_event(&drive, EventKind::Grown));
 }

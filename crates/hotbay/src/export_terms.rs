@@ -78,13 +78,8 @@ impl Terms {
         if !self.read_only && !self.rotational {
             return device;
         }
-        let info = device.info();
-        let info = DeviceInfo {
-            read_only: info.read_only || self.read_only,
-            rotational: info.rotational || self.rotational,
-            ..info
-        };
-        Arc::new(Presented { device, info })
+        let Self { read_only, rotational, .. } = *self;
+        Arc::new(Presented { device, read_only, rotational })
     }
 }
 
@@ -92,12 +87,18 @@ impl Terms {
 #[derive(Debug)]
 struct Presented {
     device: Arc<dyn Device>,
-    info: DeviceInfo,
+    read_only: bool,
+    rotational: bool,
 }
 
 impl Device for Presented {
     fn info(&self) -> DeviceInfo {
-        self.info
+        let info = self.device.info();
+        DeviceInfo {
+            read_only: info.read_only || self.read_only,
+            rotational: info.rotational || self.rotational,
+            ..info
+        }
     }
 
     fn execute(&self, request: Request) -> Execution {

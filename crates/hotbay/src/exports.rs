@@ -118,6 +118,15 @@ impl LayoutExports {
         }
     }
 
+    /// The identity of what an export serves, which it keeps for as long as it lives.
+    pub(crate) fn id_of(&self, export: &str) -> Option<[u8; 16]> {
+        match &self.disk {
+            Disk::OfEach => self.drive.volume(export).ok().map(|volume| volume.content().0),
+            Disk::Joined(disk) => Some(disk.content().0),
+            Disk::Mirror(mirror) => Some(mirror.id()),
+        }
+    }
+
     /// To be called when no session is open any more, before the drive is stopped.
     pub(crate) async fn stop(&self) {
         for mirror in &self.mirrors {

@@ -14,6 +14,7 @@ use hotbay_server::{Operation, OperationTraffic, Sessions};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::arrangement::{Arrangement, Outcome};
+use crate::attach::{AttachmentId, NbdDevice};
 use crate::config::Difference;
 use crate::control::{
     Armed, ArmedFault, ControlHandler, ControlReply, CopyStatus, Event, EventSource, ExportStatus,
@@ -87,18 +88,22 @@ impl Handler {
     pub(crate) fn snapshot(&self) -> Status {
         let drive = self.drive.status();
         let exports = self.exports.all().into_iter();
+        // Where sysfs is not to be seen nothing is attached either.
+        let attached = NbdDevice::attachments().unwrap_or_default();
         Status {
             drive: drive.name,
             bays: u32::try_from(drive.bays).unwrap_or(u32::MAX),
             layout: self.exports.layout().to_string(),
             listen: self.listen.clone(),
             metrics: self.metrics.clone(),
-            exports: exports.map(|export| self.export_status(export.name)).collect(),
+            exports: exports.map(|export| self.export_status(export.name, &attached)).collect(),
             volumes: self.drive.volumes().iter().map(|it| self.volume_status(it)).collect(),
         }
     }
 
-    fn export_status(&self, name: String) -> ExportStatus {
+    fn export_status(&self, name: String, attached: &[(NbdDevice, AttachmentId)]) -> ExportStatus {
+        let id = self.exports.id_of(&name);
+        let devices = attached.iter().filter(|(_, attachment)| Some(attachment.content.id) == id);
         let traffic = self.sessions.traffic_of(&name);
         let sum = |operations: &[Operation]| {
             operations.iter().fold(OperationStatus::default(), |sum, operation| {
@@ -114,6 +119,7 @@ impl Handler {
         };
         use Operation::{Cache, Flush, Other, Read, Trim, Write, Zero};
         ExportStatus {
+            devices: devices.map(|(device, _)| device.to_string()).collect(),
             sessions: u32::try_from(self.sessions.of_export(&name)).unwrap_or(u32::MAX),
             reads: sum(&[Read]),
             writes: sum(&[Write]),

@@ -8,6 +8,9 @@ use std::str::FromStr;
 
 use super::AttachmentId;
 
+/// What sysfs counts sizes in, whatever the device's block is.
+const SECTOR_BYTES: u64 = 512;
+
 /// A device of the kernel's NBD client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NbdDevice(u32);
@@ -58,10 +61,19 @@ impl NbdDevice {
         Ok(devices)
     }
 
+    /// Those that hotbay attached, whichever daemon's, with what is attached to them.
+    ///
+    /// # Errors
+    /// Where sysfs cannot be read.
+    pub(crate) fn attachments() -> io::Result<Vec<(Self, AttachmentId)>> {
+        let with_id = |device: Self| device.attachment().map(|id| (device, id));
+        Ok(Self::all()?.into_iter().filter_map(with_id).collect())
+    }
+
     /// Those that hotbay attached to an export, whichever daemon's; none where sysfs cannot be read.
     pub(crate) fn attached_to(export: &str) -> Vec<Self> {
-        let of_it = |device: &Self| device.attachment().is_some_and(|id| id.export == export);
-        Self::all().unwrap_or_default().into_iter().filter(of_it).collect()
+        let attachments = Self::attachments().unwrap_or_default().into_iter();
+        attachments.filter(|(_, id)| id.export == export).map(|(device, _)| device).collect()
     }
 
     /// Its node.
@@ -93,6 +105,12 @@ impl NbdDevice {
     /// What is attached to it by hotbay.
     pub(crate) fn attachment(self) -> Option<AttachmentId> {
         AttachmentId::parse(&self.identifier()?)
+    }
+
+    /// How large it is in bytes; `None` where the kernel does not tell.
+    pub(crate) fn size_bytes(self) -> Option<u64> {
+        let sectors = fs::read_to_string(self.sysfs().join("size")).ok()?;
+        sectors.trim().parse::<u64>().ok()?.checked_mul(SECTOR_BYTES)
     }
 
     /// Whether it has come to rest: not attached, of no size, nothing under way.

@@ -107,6 +107,11 @@ impl Keeper {
         }
     }
 
+    /// Whether requests wait for the daemon.
+    pub(super) const fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Seeking(_))
+    }
+
     fn begin(&mut self, now: Duration) -> (Action, Option<String>) {
         let search = Search { since: now, pause: FIRST_PAUSE, told: String::new() };
         self.state = State::Seeking(search);

@@ -128,6 +128,25 @@ impl NbdKernel {
         self.request(Command::Reconfigure, attributes).map(drop)
     }
 
+    /// Gives an attached device another size; whoever has it open goes on.
+    ///
+    /// # Errors
+    /// EINVAL where the device has another identifier, or is not attached any more.
+    pub(crate) fn resize(
+        &mut self,
+        device: NbdDevice,
+        identifier: &str,
+        size_bytes: u64,
+    ) -> io::Result<()> {
+        let attributes = vec![
+            Attribute::Index(device.index()),
+            Attribute::Identifier(identifier.to_owned()),
+            Attribute::SizeBytes(size_bytes),
+            Attribute::BlockBytes(BLOCK_BYTES),
+        ];
+        self.request(Command::Reconfigure, attributes).map(drop)
+    }
+
     /// Lets a device go; whatever waits fails.
     ///
     /// # Errors

@@ -104,8 +104,9 @@ impl Resident {
     pub(crate) fn take_over(mut attaching: Attaching, device: NbdDevice) -> io::Result<Self> {
         let place = Place::take(device, PREDECESSOR)?;
         let identifier = attaching.id.to_string();
-        let socket = attaching.link.socket.as_fd();
-        attaching.kernel.reconnect(device, socket, &identifier, None)?;
+        let (socket, size) = (attaching.link.socket.as_fd(), attaching.link.opened.size_bytes);
+        let grown = Some(size).filter(|size| device.size_bytes().is_some_and(|had| had < *size));
+        attaching.kernel.reconnect(device, socket, &identifier, grown)?;
         device.set_look_interval_ms(LOOK_INTERVAL_MS)?;
         Ok(Self::of(attaching, device, place, identifier))
     }
@@ -135,7 +136,12 @@ impl Resident {
         keep_out_of_the_way();
         let mut event = Event::Clock;
         loop {
+            let was_waiting = self.keeper.is_waiting();
             let (action, news) = self.keeper.next(self.began.elapsed(), event);
+            if self.keeper.is_waiting() != was_waiting {
+                // Only for who asks: the device is kept all the same.
+                let _ = self.place.note_waiting(self.keeper.is_waiting());
+            }
             if let Some(news) = &news {
                 self.voice.tell(self.device, news);
             }

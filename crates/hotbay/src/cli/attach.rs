@@ -27,7 +27,8 @@ Examples:
   mount $(hotbay attach usb) /mnt
   hotbay attach usb /dev/nbd0 --wait-for-daemon 1h
   hotbay attach --all
-  hotbay attach --list")]
+  hotbay attach --list
+  hotbay attach usb --resize      # after the volume has grown where this machine's 'hotbay volume grow' was not asked")]
 pub(crate) struct AttachArgs {
     /// The export: a volume's name
     #[arg(required_unless_present_any = ["list", "all"])]
@@ -60,6 +61,10 @@ pub(crate) struct AttachArgs {
     /// Show which device is attached to which export
     #[arg(long, conflicts_with_all = ["export", "foreground"])]
     pub(crate) list: bool,
+
+    /// Give the device, while it is in use, the size that its export has grown to
+    #[arg(long, conflicts_with_all = ["list", "all", "table", "foreground", "wait_for_daemon", "server"])]
+    pub(crate) resize: bool,
 
     /// Be the process that stays
     #[arg(long, hide = true)]

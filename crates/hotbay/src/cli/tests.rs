@@ -48,6 +48,7 @@ fn the_lines_of_the_contract_are_understood() {
         "hotbay attach usb /dev/nbd3 --wait-for-daemon 1h --foreground --server tcp:h:1",
         "hotbay attach --list",
         "hotbay attach --all --table t",
+        "hotbay attach usb /dev/nbd3 --resize",
         "hotbay detach /dev/nbd3",
         "hotbay detach usb",
         "hotbay detach /dev/hotbay/usb",
@@ -98,6 +99,7 @@ fn wrong_lines_are_usage_errors_that_say_what_to_write() {
         ("hotbay detach", "</dev/nbdN|EXPORT>"),
         ("hotbay detach a/b", "no name because of `/`"),
         ("hotbay attach usb --all", "cannot be used with"),
+        ("hotbay attach usb --resize --foreground", "cannot be used with"),
     ] {
         let error = parse(line).expect_err(line);
         assert_eq!(error.exit_code(), 2, "{line}");

@@ -65,11 +65,11 @@ pub(crate) struct VolumeRemoveArgs {
 /// `volume grow`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Clients go on; those that are connected keep the size that they know, and see the new one when they connect again. A file system \
-in the volume is its client's to grow.
+Clients go on. Block devices that 'hotbay attach' has made of it on this machine grow with it, mounted or not, where root asks; other \
+clients that are connected know the new size when they connect again. A file system in the volume is its client's to grow.
 
 Example:
-  hotbay volume grow data 2GiB")]
+  hotbay volume grow data 2GiB && resize2fs /dev/nbd0")]
 pub(crate) struct VolumeGrowArgs {
     /// Which volume
     pub(crate) volume: Name,

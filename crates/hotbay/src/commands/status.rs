@@ -74,6 +74,11 @@ pub(super) fn describe(status: &Status, control: &Path, colours: Colours) -> Str
     if let Some(url) = &status.metrics {
         _ = writeln!(text, "  metrics  {url}");
     }
+    for export in &status.exports {
+        for device in &export.devices {
+            _ = writeln!(text, "  attached {device} is {}", export.name);
+        }
+    }
     if let Some(command) = how_to_connect(status) {
         _ = writeln!(text, "  connect  {command}");
     }

@@ -2,10 +2,12 @@
 
 use hotbay_media::ByteSize;
 
+use super::attach::{must_be_root, resize, status};
 use super::insert::for_daemon;
 use super::{Daemon, output, unexpected};
+use crate::attach::NbdDevice;
 use crate::cli::{VolumeAddArgs, VolumeCommand, VolumeGrowArgs, VolumeRemoveArgs};
-use crate::config::{Environment, VolumeFlag};
+use crate::config::{Environment, Name, VolumeFlag};
 use crate::control::{ControlReply, ControlRequest, HeldJournal, OpenSessions};
 use crate::failure::Failure;
 
@@ -59,18 +61,35 @@ fn grow(daemon: &Daemon, arguments: &VolumeGrowArgs) -> Result<(), Failure> {
     let VolumeGrowArgs { volume, size: ByteSize(size_bytes) } = arguments;
     let request =
         ControlRequest::VolumeGrow { volume: volume.to_string(), size_bytes: *size_bytes };
-    match daemon.ask_for_work(&request)? {
+    let (size, sessions) = match daemon.ask_for_work(&request)? {
         ControlReply::Grown { size_bytes, earlier_size_sessions, .. } => {
-            let size = ByteSize(size_bytes);
-            let open = match earlier_size_sessions {
-                0 => String::new(),
-                1 => "; the open session keeps the earlier size until it connects again".into(),
-                many => format!(
-                    "; the {many} open sessions keep the earlier size until they connect again"
-                ),
-            };
-            output::print_line(format!("volume {volume} has {size}{open}"))
+            (ByteSize(size_bytes), earlier_size_sessions as usize)
         }
-        other => Err(unexpected(&other)),
-    }
+        other => return Err(unexpected(&other)),
+    };
+    let devices = devices_of(daemon, &volume.to_string())?;
+    let others = match sessions.saturating_sub(devices.len()) {
+        0 => String::new(),
+        1 => "; the open session knows the earlier size until it connects again".into(),
+        many => {
+            format!("; the {many} open sessions know the earlier size until they connect again")
+        }
+    };
+    output::print_line(format!("volume {volume} has {size}{others}"))?;
+    devices.into_iter().try_for_each(|device| grow_device(device, volume, daemon))
+}
+
+/// The block devices of this machine that are attached to a volume.
+fn devices_of(daemon: &Daemon, volume: &str) -> Result<Vec<NbdDevice>, Failure> {
+    let exports = status(daemon)?.exports.into_iter().filter(|export| export.name == volume);
+    let devices = exports.flat_map(|export| export.devices);
+    Ok(devices.filter_map(|device| device.parse().ok()).collect())
+}
+
+fn grow_device(device: NbdDevice, volume: &Name, daemon: &Daemon) -> Result<(), Failure> {
+    must_be_root().and_then(|()| resize(device, daemon)).map_err(|failure| {
+        Failure::new(format!("{device} keeps the earlier size: {}", failure.message())).with_hint(
+            format!("'sudo hotbay attach {volume} {device} --resize' gives it the new one"),
+        )
+    })
 }

@@ -405,6 +405,9 @@ pub(crate) struct Status {
 pub(crate) struct ExportStatus {
     /// Its name.
     pub(crate) name: String,
+    /// Which block devices of this machine `hotbay attach` has made of it: `/dev/nbdN`.
+    #[serde(default)]
+    pub(crate) devices: Vec<String>,
     /// How many NBD clients have it open.
     pub(crate) sessions: u32,
     /// Reads.

@@ -1,5 +1,8 @@
 //! `hotbay attach`.
 
+mod list;
+mod resize;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
@@ -15,9 +18,7 @@ use hotbay_server::ListenAddress;
 use rustix::io::Errno;
 use uuid::Uuid;
 
-use super::output::{self, Colours};
-use super::table::{Cell, table};
-use super::{Daemon, unexpected};
+use super::{Daemon, output, unexpected};
 use crate::attach::{
     AttachLine, AttachTable, Attaching, AttachmentId, NbdDevice, NbdKernel, Resident,
     UpstreamError, Voice, connect, holder, is_given_up, pause,
@@ -27,6 +28,8 @@ use crate::config::Environment;
 use crate::control::{ControlReply, ControlRequest, Status};
 use crate::failure::Failure;
 use crate::nearest::nearest;
+
+pub(super) use resize::resize;
 
 /// How long the daemon may be away when nobody says how long.
 const WAIT_FOR_DAEMON: Duration = Duration::from_secs(300);
@@ -47,9 +50,18 @@ pub(crate) fn run(
     environment: &Environment,
 ) -> Result<(), Failure> {
     if arguments.list {
-        return list();
+        return list::run();
     }
-    must_be_root()?;
+    must_be_root().map_err(|failure| match daemon.control() {
+        // Root looks for a daemon elsewhere.
+        Ok(path) => {
+            failure.with_hint(format!("run it with sudo, and --control {}", path.display()))
+        }
+        Err(_) => failure,
+    })?;
+    if arguments.resize {
+        return resize::run(arguments, daemon);
+    }
     let table = AttachTable::read(arguments.table.as_deref())?;
     match (&arguments.export, arguments.foreground || arguments.resident) {
         (None, _) => attach_all(&table, arguments.table.as_deref(), daemon),
@@ -239,7 +251,8 @@ fn may_be_taken_over(device: NbdDevice, export: &str) -> Result<AttachmentId, Fa
     }
 }
 
-fn status(daemon: &Daemon) -> Result<Status, Failure> {
+/// The drive and its volumes.
+pub(super) fn status(daemon: &Daemon) -> Result<Status, Failure> {
     match daemon.connect()?.ask(&ControlRequest::Status { volume: None }, |_| Ok(()))? {
         ControlReply::Status(status) => Ok(status),
         other => Err(unexpected(&other)),
@@ -340,32 +353,5 @@ fn no_link(error: &UpstreamError, export: &str, daemon: &Daemon) -> Failure {
         UpstreamError::Unknown { .. } => Failure::new(error.to_string())
             .with_hint("only exports of hotbay can be attached; others with nbd-client"),
         UpstreamError::Negotiation { .. } => Failure::new(error.to_string()),
-    }
-}
-
-/// Which device is attached to what.
-fn list() -> Result<(), Failure> {
-    let devices = NbdDevice::all()
-        .map_err(|error| Failure::new(format!("cannot read /sys/block: {error}")))?;
-    let rows: Vec<[Cell; 4]> = devices
-        .into_iter()
-        .filter_map(|device| device.attachment().map(|id| (device, id)))
-        .map(|(device, id)| {
-            let resident = holder(device).map(|pid| pid.to_string());
-            [
-                device.to_string().into(),
-                id.export.into(),
-                id.server.to_string().into(),
-                Cell::or_dash(resident),
-            ]
-        })
-        .collect();
-    match rows.is_empty() {
-        true => Ok(()),
-        false => output::print(&table(
-            ["DEVICE", "EXPORT", "SERVER", "RESIDENT"],
-            rows,
-            Colours::of_output(),
-        )),
     }
 }
