@@ -12,7 +12,7 @@ use super::super::output::human_size;
 use super::super::progress::percent;
 use super::model::{Mode, Model, has_medium};
 use super::rates::{Rates, Step};
-use crate::control::{Event, State, Status, VolumeStatus};
+use crate::control::{CopyStatus, Event, State, Status, VolumeStatus};
 
 /// The narrowest that a bay is drawn.
 const BAY_COLUMNS: u16 = 22;
@@ -132,14 +132,19 @@ fn row<'a>(volume: &'a VolumeStatus, model: &Model) -> Row<'a> {
 fn remark(volume: &VolumeStatus, seconds_left: Option<u64>) -> Span<'static> {
     let attention = Style::new().fg(Color::Yellow).add_modifier(Modifier::BOLD);
     if let Some(why) = &volume.conflict {
-        return Span::styled(format!("resolve: {why}"), colour(State::Conflict));
+        let name = &volume.name;
+        let text = format!("hotbay resolve {name} replay|discard: {why}");
+        return Span::styled(text, colour(State::Conflict));
     }
     if volume.waiting_for_medium {
         return Span::styled("please insert", attention);
     }
     let Some(work) = volume.progress else {
-        return match (volume.state, &volume.last_loss) {
-            (State::Failed, Some(why)) => Span::styled(why.clone(), colour(State::Failed)),
+        return match (volume.state, &volume.last_loss, &volume.copy) {
+            (State::Failed, Some(why), _) => Span::styled(why.clone(), colour(State::Failed)),
+            (_, _, Some(CopyStatus { in_sync: false, behind_bytes, .. })) => {
+                Span::styled(format!("behind by up to {}", human_size(*behind_bytes)), attention)
+            }
             _ => Span::default(),
         };
     };
@@ -285,6 +290,20 @@ mod tests {
             Instant::now(),
         );
         model
+    }
+
+    #[test]
+    fn what_is_to_be_known_of_a_volume_is_beside_it() {
+        let mut changed = volume("usb", State::Conflict, Some(1));
+        changed.conflict = Some("it was changed elsewhere".to_owned());
+        let mut behind = volume("copy", State::Absent, None);
+        behind.copy =
+            Some(CopyStatus { mirror: "shelf".to_owned(), in_sync: false, behind_bytes: 3 << 20 });
+        let mut model = Model::default();
+        model.take_status(status(vec![changed, behind]), Instant::now());
+        let screen = screen(&model, 170, 30);
+        shows(&screen, "hotbay resolve usb replay|discard: it was changed elsewhere");
+        shows(&screen, "behind by up to 3 MiB");
     }
 
     #[test]
