@@ -42,6 +42,7 @@ wait a present                                  | no hotbay daemon answers      
 events --follow                                 | no hotbay daemon answers                               | 'hotbay serve'
 top                                             | is no terminal                                         | 'hotbay status --json'
 serve missing.toml                              | cannot read missing.toml: No such file                 | name a file that is there
+serve big.img                                   | is larger than 1MiB, so it is no configuration         | --volume NAME=PATH
 serve directory                                 | cannot read directory: Is a directory                  | -
 serve --volume a=missing.img $here              | volume a: there is no file $dir/missing.img            | '?create=64MiB' behind a file's path
 serve --volume a=directory $here                | neither a regular file nor a block device              | must be there once

@@ -15,6 +15,7 @@ Examples:
   hotbay journal list
   hotbay journal verify usb && echo 'every record is whole'
   hotbay journal export usb copy-of-the-stick.img --onto")]
+#[command(arg_required_else_help = true)]
 pub(crate) struct JournalArgs {
     /// The state directory [default: that of `hotbay serve`; name it where a configuration file names another]
     #[arg(long, env = "HOTBAY_STATE", value_name = "DIR", hide_env_values = true, global = true)]

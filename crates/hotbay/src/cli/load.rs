@@ -21,6 +21,7 @@ Examples:
   hotbay scenario sweep config/scenarios/ext2-sweep.toml --every 10
 
 Exit status: 0 PASS   1 FAIL, or the scenario is wrong   2 wrong usage")]
+#[command(arg_required_else_help = true)]
 pub(crate) struct ScenarioArgs {
     /// What to do
     #[command(subcommand)]

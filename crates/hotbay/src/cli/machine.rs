@@ -40,6 +40,7 @@ Examples:
   hotbay serve --tls /etc/hotbay/tls --listen tcp:0.0.0.0:10809
   hotbay tls client /etc/hotbay/tls laptop ./for-laptop
   nbdinfo 'nbds://disks.example/usb?tls-certificates=for-laptop'")]
+#[command(arg_required_else_help = true)]
 pub(crate) struct TlsArgs {
     /// What to make
     #[command(subcommand)]

@@ -60,7 +60,7 @@ Exit status 1 where the file is wrong, or a change that is possible while the da
 /// `hotbay serve` is the daemon: it presents volumes to NBD clients such as nbd-client, qemu or libnbd. All
 /// other commands ask it over its control socket.
 #[derive(Debug, Parser)]
-#[command(name = "hotbay", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(name = "hotbay", version, after_help = EXAMPLES, disable_help_subcommand = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
     /// The daemon's control socket [default: /run/hotbay/control.sock as root, else
     /// $XDG_RUNTIME_DIR/hotbay/control.sock, else run/control.sock in the state directory]

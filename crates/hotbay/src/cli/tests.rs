@@ -98,6 +98,7 @@ fn wrong_lines_are_usage_errors_that_say_what_to_write() {
         ("hotbay attach usb /dev/sda", "write /dev/nbd0"),
         ("hotbay detach", "</dev/nbdN|EXPORT>"),
         ("hotbay detach a/b", "no name because of `/`"),
+        ("hotbay volume", "grow"),
         ("hotbay attach usb --all", "cannot be used with"),
         ("hotbay attach usb --resize --foreground", "cannot be used with"),
     ] {

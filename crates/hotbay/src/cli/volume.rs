@@ -7,6 +7,7 @@ use crate::config::{Name, VolumeFlag};
 
 /// `volume`.
 #[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
 pub(crate) struct VolumeArgs {
     /// What to do
     #[command(subcommand)]

@@ -63,7 +63,8 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
     if bytes as u64 > FILE_BYTES_MAX {
         return Err(Failure::new(format!(
             "{shown} is larger than 1MiB, so it is no configuration"
-        )));
+        ))
+        .with_hint("a medium is named with --volume NAME=PATH"));
     }
     Ok(text)
 }
