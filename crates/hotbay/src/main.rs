@@ -85,6 +85,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Journal(arguments) => commands::journal::run(arguments, &environment),
         Command::CheckConfig(arguments) => commands::check_config::run(&arguments, &environment),
         Command::Doctor(arguments) => commands::doctor::run(&daemon, arguments, &environment),
+        Command::Owner(arguments) => commands::owner::run(&arguments, &environment),
         Command::Tls(arguments) => commands::tls::run(arguments.command),
         Command::Completions(arguments) => commands::reference::completions(&arguments),
         Command::Man(arguments) => commands::reference::man(&arguments),

@@ -49,6 +49,20 @@ pub(crate) fn volumes(state: &Path) -> Result<Vec<String>, Failure> {
     })
 }
 
+/// What hardware the volumes of a state directory were on last, as it says of itself, each with its volume; for those who only
+/// look. A record that cannot be read knows none.
+///
+/// # Errors
+/// Where there is no such directory, or it cannot be read.
+pub(crate) fn disks(state: &Path) -> Result<Vec<(String, String)>, Failure> {
+    let hardware = |volume: &str| {
+        let text = fs::read(volume_directory(state, volume).join(RECORD)).ok()?;
+        serde_json::from_slice::<StoredRecord>(&text).ok()?.identity?.hardware
+    };
+    let volumes = volumes(state)?.into_iter();
+    Ok(volumes.filter_map(|volume| hardware(&volume).map(|disk| (volume, disk))).collect())
+}
+
 /// Says whether a state directory knows a volume.
 ///
 /// # Errors
@@ -400,6 +414,22 @@ mod tests {
         }
         state.journal("never-begun").unwrap();
         assert_eq!(state.others(&["usb"]).unwrap(), ["old", "work"]);
+    }
+
+    #[test]
+    fn disks_are_told_of_the_volumes_that_have_one() {
+        let place = tempfile::tempdir().unwrap();
+        let state = StateDirectory::take(place.path()).unwrap();
+        for (name, hardware) in [("usb", Some("usb:0781:5567:4C53")), ("image", None)] {
+            let hardware = hardware.map(str::to_owned);
+            let identity = Some(Identity { hardware, ..Identity::default() });
+            state.save(&VolumeRecord { identity, ..VolumeRecord::new(name, [7; 16]) }).unwrap();
+        }
+        state.save(&VolumeRecord::new("fresh", [7; 16])).unwrap();
+        fs::write(state.journal("torn").unwrap().with_file_name(RECORD), "{").unwrap();
+        let usb = ("usb".to_owned(), "usb:0781:5567:4C53".to_owned());
+        assert_eq!(disks(place.path()).unwrap(), [usb]);
+        assert!(disks(&place.path().join("none")).is_err());
     }
 
     #[test]

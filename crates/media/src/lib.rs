@@ -63,3 +63,4 @@ pub use open::Shelf;
 pub use remote::RemoteMedium;
 pub use size::{ByteSize, SizeError};
 pub use spec::{MediumSpec, SpecError};
+pub use sysfs::hardware_of;

@@ -3,7 +3,19 @@
 
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FileType;
+
 use crate::disk_name::{DiskName, Sign, one_blank};
+
+/// What the hardware behind a block device's node says of itself, as in [`Identity::hardware`](hotbay_block::Identity); the device
+/// is not opened. `None` where it says nothing, and where the node is none of a block device.
+#[must_use]
+pub fn hardware_of(node: &Path) -> Option<String> {
+    let found = rustix::fs::stat(node).ok()?;
+    let is_block = FileType::from_raw_mode(found.st_mode) == FileType::BlockDevice;
+    let number = is_block.then_some(found.st_rdev)?;
+    SysDevice::find(rustix::fs::major(number), rustix::fs::minor(number))?.hardware()
+}
 
 /// A block device as `/sys/dev/block` shows it.
 #[derive(Debug)]

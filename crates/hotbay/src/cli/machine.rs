@@ -29,6 +29,29 @@ pub(crate) struct DoctorArgs {
     pub(crate) json: bool,
 }
 
+/// `owner`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A disk is known by what its hardware says of itself, so it must have been a volume's medium once. No disk is opened and no daemon is asked; \
+the state directory is its user's alone to read. Exit status 1 where the disk is nobody's.
+
+Examples:
+  sudo hotbay owner /dev/sdb1
+  hotbay owner --udev /dev/sdb1      # as the udev rule of hotbay does")]
+pub(crate) struct OwnerArgs {
+    /// The block device
+    #[arg(value_name = "DEVICE")]
+    pub(crate) device: PathBuf,
+
+    /// The state directory [default: that of `hotbay serve`]
+    #[arg(long, env = "HOTBAY_STATE", value_name = "DIR", hide_env_values = true)]
+    pub(crate) state: Option<PathBuf>,
+
+    /// Print properties for udev, with which desktops leave the disk alone; nothing where it is nobody's
+    #[arg(long)]
+    pub(crate) udev: bool,
+}
+
 /// `tls`.
 #[derive(Debug, Args)]
 #[command(after_help = "\

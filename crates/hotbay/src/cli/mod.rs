@@ -24,7 +24,8 @@ pub(crate) use load::{
     BenchArgs, ScenarioArgs, ScenarioCommand, ScenarioRunArgs, ScenarioSweepArgs,
 };
 pub(crate) use machine::{
-    CompletionsArgs, DoctorArgs, ManArgs, TlsArgs, TlsClientArgs, TlsCommand, TlsMakeArgs,
+    CompletionsArgs, DoctorArgs, ManArgs, OwnerArgs, TlsArgs, TlsClientArgs, TlsCommand,
+    TlsMakeArgs,
 };
 pub(crate) use media::{
     FaultArgs, InsertArgs, ResolveArgs, ResolveCommand, ResolveSaveArgs, ScrubArgs, SwapArgs,
@@ -118,6 +119,8 @@ pub(crate) enum Command {
     Journal(JournalArgs),
     /// Check a configuration file and show what a daemon would make of it
     CheckConfig(CheckConfigArgs),
+    /// Say which volume a disk belongs to, whether its medium is in or not
+    Owner(OwnerArgs),
     /// Make certificates for NBD in TLS
     Tls(TlsArgs),
     /// Look at this machine and its drive, and say what to do

@@ -49,6 +49,7 @@ fn the_lines_of_the_contract_are_understood() {
         "hotbay attach --list",
         "hotbay attach --all --table t",
         "hotbay attach usb /dev/nbd3 --resize",
+        "hotbay owner /dev/sdb1 --udev --state /s",
         "hotbay detach /dev/nbd3",
         "hotbay detach usb",
         "hotbay detach /dev/hotbay/usb",

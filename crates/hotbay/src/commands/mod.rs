@@ -14,6 +14,7 @@ pub(crate) mod fault;
 pub(crate) mod insert;
 pub(crate) mod journal;
 pub(crate) mod output;
+pub(crate) mod owner;
 mod progress;
 pub(crate) mod pull;
 pub(crate) mod reference;
