@@ -154,7 +154,8 @@ async fn try_it(path: &Path) {
 fn main() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("disk.image");
-    fs::write(&path, [&7u64.to_be_bytes()[..], &[0; 4088], &[0; 1 << 20]].concat()).unwrap();
+    fs::write(&path, 7u64.to_be_bytes()).unwrap();
+    File::options().write(true).open(&path).unwrap().set_len(HEADER_BYTES + (4 << 20)).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(try_it(&path));
 }
