@@ -179,6 +179,19 @@ impl Disk {
         state.platter = Platter::filled(state.platter.len(), byte);
     }
 
+    /// Somebody puts another content on it; gives the one that it had on its platter.
+    pub fn exchange_content(&self, content: Vec<u8>) -> Vec<u8> {
+        let mut state = self.state.lock();
+        let before = std::mem::replace(&mut state.platter, Platter::holding(content));
+        before.durable().to_vec()
+    }
+
+    /// Whether it is away, and nothing that was under way can reach it any more.
+    pub fn is_let_go(&self) -> bool {
+        let state = self.state.lock();
+        !state.is_there && state.handles == 0
+    }
+
     /// Its power goes, while nobody uses it.
     pub fn lose_cache(&self) {
         let mut state = self.state.lock();

@@ -107,6 +107,35 @@ impl Ledger {
         Begun { stamp, begun, from, to }
     }
 
+    /// What no client has written into a place, and can be told from all that they have.
+    pub fn foreign(&mut self, place: u64) -> Vec<u8> {
+        self.next_stamp += 1;
+        bytes_at(self.next_stamp - 1, place)
+    }
+
+    /// Of the places of `content` that `is_replaced` chooses, all that was written is gone for good, and this is there
+    /// instead. Nothing is under way.
+    pub fn is_another_content(&mut self, content: &[u8], is_replaced: impl Fn(u64) -> bool) {
+        let now = self.tick();
+        for (place, bytes) in (0..).zip(content.chunks(PLACE_BYTES as usize)) {
+            if !is_replaced(place) {
+                continue;
+            }
+            let stamp = (0..self.next_stamp).find(|&stamp| is_of(stamp, place, bytes));
+            let stamp = stamp.expect("a medium holds what was written");
+            let there = Version {
+                stamp,
+                begun: now,
+                ended: Some(now),
+                is_flushed: true,
+                acknowledged: true,
+                replaced: None,
+                is_gone: false,
+            };
+            self.places[place_of(place * PLACE_BYTES)] = vec![there];
+        }
+    }
+
     /// A change was answered; where that was a success, and `stable`, it is flushed, too.
     pub fn end_change(&mut self, change: Begun, acknowledged: bool, stable: bool) {
         let now = self.tick();
@@ -156,7 +185,7 @@ impl Ledger {
         {
             let may_be = |version: &Version| version.replaced.is_none_or(|when| when > begun);
             let versions = &mut self.places[place];
-            let is = |version: &Version| bytes_at(version.stamp, place as u64) == found;
+            let is = |version: &Version| is_of(version.stamp, place as u64, found);
             let matching: Vec<Stamp> = versions
                 .iter()
                 .filter(|version| may_be(version) && is(version))
@@ -238,13 +267,21 @@ fn place_of(offset: u64) -> usize {
 
 /// The bytes of a place.
 fn bytes_at(stamp: Stamp, place: u64) -> Vec<u8> {
-    let words = usize::try_from(PLACE_BYTES / 8).unwrap();
+    word_at(stamp, place).repeat(usize::try_from(PLACE_BYTES / 8).unwrap())
+}
+
+/// What they repeat.
+fn word_at(stamp: Stamp, place: u64) -> [u8; 8] {
     match stamp {
-        0 => vec![0; words * 8],
-        _ => {
-            ((stamp << 20) | place).wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes().repeat(words)
-        }
+        0 => [0; 8],
+        _ => ((stamp << 20) | place).wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes(),
     }
+}
+
+/// Whether they are these.
+fn is_of(stamp: Stamp, place: u64, bytes: &[u8]) -> bool {
+    let word = word_at(stamp, place);
+    bytes.chunks(word.len()).all(|part| part == word)
 }
 
 /// The bytes of a change.
@@ -255,7 +292,7 @@ pub fn payload(change: Begun) -> Vec<u8> {
 fn explain<'a>(place: usize, found: &[u8], may_be: impl Iterator<Item = &'a Version>) -> String {
     let stamps: Vec<Stamp> = may_be.map(|version| version.stamp).collect();
     let newest = stamps.iter().max().copied().unwrap_or(0);
-    let known = (0..newest + 1000).find(|&stamp| bytes_at(stamp, place as u64) == found);
+    let known = (0..newest + 1000).find(|&stamp| is_of(stamp, place as u64, found));
     let is = known.map_or_else(|| format!("{:02x?}…", &found[..8]), |stamp| stamp.to_string());
     format!("place {place} holds {is} and not one of {stamps:?}")
 }
@@ -309,6 +346,21 @@ mod tests {
         }
         read(&mut ledger, flushed.stamp).unwrap();
         assert!(read(&mut ledger, newer.stamp).is_err(), "it does not come back");
+    }
+
+    #[test]
+    fn another_content_leaves_what_it_does_not_replace() {
+        let mut ledger = Ledger::new(2);
+        let written = ledger.begin_write(Extent::between(0, 2 * PLACE_BYTES));
+        ledger.end_change(written, true, true);
+        let foreign = [ledger.foreign(0), ledger.foreign(1)].concat();
+        ledger.is_another_content(&foreign, |place| place == 0);
+        ledger.end_of_daemon(Survives::WhatWasFlushed);
+        assert!(read(&mut ledger.clone(), written.stamp).is_err(), "it was replaced");
+        let all = Extent::between(0, 2 * PLACE_BYTES);
+        let begun = ledger.begin_read();
+        let expected = [&foreign[..512], &bytes_at(written.stamp, 1)].concat();
+        ledger.end_read(begun, all, &expected).unwrap();
     }
 
     #[test]

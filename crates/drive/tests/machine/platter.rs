@@ -33,6 +33,16 @@ impl Platter {
         Self { durable, cached, dirty: BTreeSet::new(), writing: Vec::new(), flushes: 0 }
     }
 
+    /// One that holds this, and nothing that is not synced.
+    pub fn holding(content: Vec<u8>) -> Self {
+        Self { durable: content.clone(), cached: content, ..Self::filled(0, 0) }
+    }
+
+    /// Whether it holds this, and nobody has begun to change it.
+    pub fn is_just(&self, content: &[u8]) -> bool {
+        self.durable == content && self.cached == content
+    }
+
     pub fn durable(&self) -> &[u8] {
         &self.durable
     }

@@ -19,6 +19,8 @@ pub(crate) struct Customs {
     pub(crate) rest: Duration,
     /// One in so many pieces of bad news for a journal; 0: none.
     pub(crate) journal_fails: u64,
+    /// One in so many chances to change a disk on another machine is taken; 0: none.
+    pub(crate) changed_elsewhere: u64,
     pub(crate) lives: usize,
 }
 
@@ -30,7 +32,7 @@ impl Customs {
             error: chance.pick(&[0, 0, 80, 300]),
             hang: chance.pick(&[0, 0, 100, 400]),
         };
-        let journal_fails = chance.pick(&[0, 0, 0, 8]);
+        let journal_fails = chance.pick(&[0, 0, 1, 4]);
         Self {
             plan: plan(chance, retention),
             clients: chance.pick(&[1, 2, 3]),
@@ -44,6 +46,7 @@ impl Customs {
             work: Duration::from_millis(chance.pick(&[0, 3, 30])),
             rest: Duration::from_millis(chance.pick(&[30, 300, 3000])),
             journal_fails,
+            changed_elsewhere: chance.pick(&[0, 1, 1, 4]),
             lives: 2 + chance.place_below(4),
         }
     }

@@ -13,6 +13,8 @@
 mod machine;
 
 mod customs;
+mod decision;
+mod elsewhere;
 mod nature;
 mod operator;
 mod world;

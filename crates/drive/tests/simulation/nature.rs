@@ -7,6 +7,7 @@ use hotbay_journal::testing::Step;
 use tokio::time::sleep;
 
 use crate::customs::Customs;
+use crate::elsewhere::Elsewhere;
 use crate::machine::parts::volume_name;
 use crate::machine::{Chance, Disk, Machine};
 
@@ -20,15 +21,24 @@ enum Event {
     PutBack,
     Land,
     JournalFails,
+    /// Somebody keeps a copy of a disk.
+    Copy,
+    /// A disk that is away is changed on another machine, or becomes an older copy of itself.
+    ChangeElsewhere,
+    /// It is as it was again.
+    PutRight,
 }
 
-const EVENTS: [(u64, Event); 6] = [
+const EVENTS: [(u64, Event); 9] = [
     (4, Event::Yank),
     (6, Event::Plug),
     (1, Event::Exchange),
     (2, Event::PutBack),
     (3, Event::Land),
-    (1, Event::JournalFails),
+    (3, Event::JournalFails),
+    (2, Event::Copy),
+    (5, Event::ChangeElsewhere),
+    (1, Event::PutRight),
 ];
 
 pub(crate) struct Nature {
@@ -37,6 +47,7 @@ pub(crate) struct Nature {
     pub(crate) chance: Chance,
     /// Disks that are off the shelf, because another one is in their place, and where that is.
     pub(crate) off_shelf: Vec<(String, Arc<Disk>)>,
+    pub(crate) elsewhere: Elsewhere,
 }
 
 impl Nature {
@@ -63,6 +74,12 @@ impl Nature {
                 self.fail_a_journal();
             }
             Event::JournalFails => {}
+            Event::Copy => self.elsewhere.copy(&self.machine, disk),
+            Event::ChangeElsewhere if self.chance.one_in(self.customs.changed_elsewhere) => {
+                self.elsewhere.change_one(&self.machine, self.customs.mood, &mut self.chance);
+            }
+            Event::ChangeElsewhere => {}
+            Event::PutRight => self.elsewhere.put_right(&mut self.chance),
         }
     }
 
@@ -95,7 +112,13 @@ impl Nature {
 
     fn fail_a_journal(&mut self) {
         let volume = volume_name(self.chance.place_below(self.machine.plan.volumes));
-        let step = self.chance.pick(&[Step::Sync, Step::Write, Step::SyncDirectory]);
+        let step = self.chance.pick(&[
+            Step::Sync,
+            Step::Sync,
+            Step::Write,
+            Step::Write,
+            Step::SyncDirectory,
+        ]);
         self.machine.journal(&volume).fail(step, 0, io::ErrorKind::Other);
     }
 }

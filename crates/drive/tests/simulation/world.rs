@@ -9,6 +9,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::customs::Customs;
+use crate::decision::{After, Decided};
+use crate::elsewhere::Elsewhere;
 use crate::machine::parts::spare_name;
 use crate::machine::{Chance, Client, Life, Machine, STUCK, Survives};
 use crate::nature::Nature;
@@ -29,6 +31,10 @@ pub(crate) struct Told {
     pub(crate) cuts: u64,
     pub(crate) cuts_in_recovery: u64,
     pub(crate) failed_journals: u64,
+    pub(crate) changed_elsewhere: u64,
+    pub(crate) older_copies: u64,
+    pub(crate) put_right: u64,
+    pub(crate) decided: Decided,
     /// All steps in one number, of one world.
     pub(crate) mixed: u64,
 }
@@ -44,6 +50,10 @@ impl Told {
         self.cuts += other.cuts;
         self.cuts_in_recovery += other.cuts_in_recovery;
         self.failed_journals += other.failed_journals;
+        self.changed_elsewhere += other.changed_elsewhere;
+        self.older_copies += other.older_copies;
+        self.put_right += other.put_right;
+        self.decided.add(&other.decided);
     }
 }
 
@@ -52,7 +62,8 @@ impl fmt::Display for Told {
         write!(
             f,
             "{} worlds, {} steps, {} s of their time; {} kills ({} with nothing to lose), {} stops, {} power cuts, \
-             {} more in recovery, {} failed journals",
+             {} more in recovery, {} failed journals; {} media changed elsewhere, {} of them by an older copy: {} put \
+             right, {}",
             self.worlds,
             self.steps,
             self.virtual_time.as_secs(),
@@ -61,7 +72,11 @@ impl fmt::Display for Told {
             self.stops,
             self.cuts,
             self.cuts_in_recovery,
-            self.failed_journals
+            self.failed_journals,
+            self.changed_elsewhere,
+            self.older_copies,
+            self.put_right,
+            self.decided
         )
     }
 }
@@ -72,6 +87,14 @@ enum End {
     Kill,
     Stop,
     Cut,
+}
+
+/// What a start leaves undecided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    /// Some of the volumes whose media were changed.
+    Conflicts,
+    Nothing,
 }
 
 pub(crate) struct World {
@@ -95,6 +118,7 @@ impl World {
             customs: customs.clone(),
             chance: chance.fork(),
             off_shelf: Vec::new(),
+            elsewhere: Elsewhere::default(),
         };
         Self { machine, customs, chance, nature, told: Told::default() }
     }
@@ -104,7 +128,7 @@ impl World {
         for number in 0..self.customs.lives {
             self.life().map_err(|why| format!("life {number}: {why}"))?;
         }
-        let life = self.boot()?;
+        let life = self.boot(Left::Nothing)?;
         self.mend_disks(true);
         life.settle_all(&self.machine).map_err(|why| self.explain(&life, &why))?;
         if let Some(wrong) = self.machine.tape.wrong() {
@@ -112,13 +136,17 @@ impl World {
         }
         self.told.worlds = 1;
         (self.told.steps, self.told.mixed) = (self.machine.tape.steps(), self.machine.tape.mixed());
+        let elsewhere = &self.nature.elsewhere;
+        self.told.changed_elsewhere = elsewhere.changes;
+        self.told.older_copies = elsewhere.older_copies;
+        self.told.put_right = elsewhere.put_right;
         Ok(self.told)
     }
 
     fn life(&mut self) -> Result<(), String> {
-        let life = self.boot()?;
+        let life = self.boot(Left::Conflicts)?;
         for (_, disk) in self.machine.parts.shelf.disks() {
-            disk.set_mood(self.customs.mood);
+            disk.set_mood(self.nature.elsewhere.mood_of(&disk, self.customs.mood));
         }
         let length = Duration::from_millis(200) + self.chance.up_to(self.customs.rest * 20);
         let lived = life.run(async |drive| self.let_live(drive, length).await);
@@ -151,7 +179,7 @@ impl World {
         }
         // They go on until the daemon ends.
         clients.detach_all();
-        lived
+        lived.and_then(|()| self.nature.elsewhere.check(&self.machine))
     }
 
     fn clients(&mut self, drive: &Drive) -> JoinSet<String> {
@@ -199,6 +227,9 @@ impl World {
     /// A kill while a loss is being dealt with is a loss of power: what a dead handle has lost is in memory alone.
     fn kill(&mut self, life: Life) -> Survives {
         self.told.kills += 1;
+        if self.chance.one_in(2) {
+            self.tear_one_out(&life);
+        }
         let loses_nothing = life.run(async |drive| self.loses_nothing_now(&drive));
         life.kill();
         if loses_nothing {
@@ -207,6 +238,16 @@ impl World {
         }
         self.machine.cut_power();
         Survives::WhatWasFlushed
+    }
+
+    /// A medium in use goes, so that the kill comes while that is being dealt with, or soon after.
+    fn tear_one_out(&mut self, life: &Life) {
+        let disks = self.machine.parts.shelf.disks();
+        if let Some((_, disk)) = disks.iter().find(|(_, disk)| disk.is_in_use()) {
+            disk.yank();
+            let moment = Duration::from_millis(self.chance.pick(&[0, 1, 5, 40]));
+            life.run(async |_| sleep(moment).await);
+        }
     }
 
     fn loses_nothing_now(&self, drive: &Drive) -> bool {
@@ -242,7 +283,7 @@ impl World {
     }
 
     /// Starts a daemon in peace; but its power may be cut, too.
-    fn boot(&mut self) -> Result<Life, String> {
+    fn boot(&mut self, left: Left) -> Result<Life, String> {
         loop {
             let is_first = self.machine.parts.records.all().is_empty();
             self.mend_disks(is_first);
@@ -254,6 +295,19 @@ impl World {
                 self.machine.cut_power();
                 self.outlive(Survives::WhatWasFlushed);
                 self.told.cuts_in_recovery += 1;
+                continue;
+            }
+            let decided = life.until_replayed().and_then(|()| {
+                let (elsewhere, all) = (&mut self.nature.elsewhere, left == Left::Nothing);
+                let decided = &mut self.told.decided;
+                decided.decide(&life, &self.machine, elsewhere, &mut self.chance, all)
+            });
+            if let After::Cut(deciding) = decided.map_err(|why| self.explain(&life, &why))? {
+                life.kill();
+                self.machine.cut_power();
+                self.outlive(Survives::WhatWasFlushed);
+                let elsewhere = &mut self.nature.elsewhere;
+                self.told.decided.judge(&self.machine, elsewhere, &deciding);
                 continue;
             }
             let looked = life.until_replayed().and_then(|()| {
