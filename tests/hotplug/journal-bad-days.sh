@@ -57,13 +57,20 @@ printf '\x23' | dd of="$segment" bs=1 seek=120 conv=notrunc status=none
 fails 'segment 1 is damaged at byte'
 anew
 
-# Another volume's: found by the daemon, which knows whose it should be.
+# Another volume's. Who looks at it is told whose, and gets nothing out of it under a wrong name.
 cp state/volumes/b/journal/* $journal/
-start_hotbay --volume a=a.img
-is "the state" "$(state a)" failed
-hotbay status a | grep -q 'belongs to another volume' || fail "$(hotbay status a)"
-stop_hotbay
-sha256sum --quiet -c medium
+fails 'belongs to another volume'
+refused hotbay journal verify a
+grep -q 'belongs to another volume: b$' complaint || fail "$(cat complaint)"
+grep -q "^hint: .*put the files of $dir/$journal back" complaint || fail "$(cat complaint)"
+hotbay journal list | grep -q "^a .*another volume's" || fail "$(hotbay journal list)"
+rm out.img
+refused hotbay journal export a out.img
+[ ! -e out.img ] || fail "another volume's journal was exported as this one's"
+hotbay journal verify b >output
+rm -r state/volumes/b                       # now nobody here knows it
+refused hotbay journal verify a
+grep -q 'belongs to another volume: one with the id ' complaint || fail "$(cat complaint)"
 anew
 
 # A mark that is lost says nothing, and nothing is lost with it.

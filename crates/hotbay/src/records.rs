@@ -82,6 +82,23 @@ pub(crate) fn check_volume(state: &Path, volume: &str) -> Result<(), Failure> {
     })
 }
 
+/// The identity of a volume, which its journal carries, for those who only look; `None` where its record cannot be read.
+pub(crate) fn identity(state: &Path, volume: &str) -> Option<Uuid> {
+    /// The part of a record that is looked at.
+    #[derive(Deserialize)]
+    struct RecordIdentity {
+        id: Uuid,
+    }
+    let text = fs::read(volume_directory(state, volume).join(RECORD)).ok()?;
+    let record: RecordIdentity = serde_json::from_slice(&text).ok()?;
+    Some(record.id)
+}
+
+/// The volume that has an identity, where the state directory knows one.
+pub(crate) fn volume_of(state: &Path, id: Uuid) -> Option<String> {
+    volumes(state).ok()?.into_iter().find(|volume| identity(state, volume) == Some(id))
+}
+
 fn volume_directory(state: &Path, volume: &str) -> PathBuf {
     state.join(VOLUMES).join(volume)
 }

@@ -160,7 +160,11 @@ pub(super) fn kept_journals(state: &Path) -> Vec<Finding> {
         Err(_) if !state.exists() => return Vec::new(),
         Err(failure) => return vec![Finding::failed(CHECK, &failure)],
     };
-    let journals = volumes.iter().map(|volume| match KeptJournal::read(state, volume) {
+    let read = |volume: &str| {
+        let journal = KeptJournal::read(state, volume)?;
+        journal.must_be_its_own(state).map(|()| journal)
+    };
+    let journals = volumes.iter().map(|volume| match read(volume) {
         Ok(journal) => kept(volume, journal.condition(), journal.live_bytes()),
         Err(failure) => Finding::failed(CHECK, &failure),
     });

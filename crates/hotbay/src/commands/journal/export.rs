@@ -16,9 +16,10 @@ use crate::failure::Failure;
 /// one that is there, such as a copy of the medium.
 ///
 /// # Errors
-/// Where the journal cannot be read, or the file cannot be written. A file that was begun is left as it is.
+/// Where the journal cannot be read, or is another volume's, or the file cannot be written. A file that was begun is left as it is.
 pub(super) fn run(state: &Path, arguments: &JournalExportArgs, file: &Path) -> Result<(), Failure> {
     let journal = KeptJournal::read(state, &arguments.volume.to_string())?;
+    journal.must_be_its_own(state)?;
     let Some(size_bytes) = journal.size_bytes().filter(|_| !journal.extents.is_empty()) else {
         return output::print_line(format!(
             "the journal of volume {} holds nothing",

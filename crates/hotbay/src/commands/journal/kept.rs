@@ -12,6 +12,7 @@ use hotbay_journal::{
     salvage, scan,
 };
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::failure::Failure;
 use crate::records;
@@ -25,6 +26,8 @@ pub(in crate::commands) struct KeptJournal {
     pub(super) report: ScanReport,
     /// What it holds, ascending; of a damaged one what is whole. They keep the files that they come from.
     pub(super) extents: Vec<LiveExtent>,
+    /// The identity of the volume that it lies beside; `None` where its record cannot be read.
+    owner: Option<Uuid>,
     storage: Option<FileStorage>,
 }
 
@@ -40,6 +43,8 @@ pub(in crate::commands) enum Condition {
     TornTail,
     /// Flushed data is damaged.
     Damaged,
+    /// It belongs to another volume than the one that it lies beside.
+    AnotherVolumes,
 }
 
 impl Condition {
@@ -49,6 +54,7 @@ impl Condition {
             Self::Whole => "whole",
             Self::TornTail => "torn tail",
             Self::Damaged => "damaged",
+            Self::AnotherVolumes => "another volume's",
         }
     }
 }
@@ -80,19 +86,50 @@ impl KeptJournal {
 
     fn attempt(state: &Path, volume: &str) -> Result<Self, ScanError> {
         let path = records::journal_directory(state, volume);
+        let owner = records::identity(state, volume);
         let volume = volume.to_owned();
         let storage = match FileStorage::open_to_read(path) {
             Ok(storage) => storage,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let report =
                     ScanReport { volume: None, segments: Vec::new(), verdict: Verdict::Empty };
-                return Ok(Self { volume, report, extents: Vec::new(), storage: None });
+                return Ok(Self { volume, report, extents: Vec::new(), owner, storage: None });
             }
             Err(source) => return Err(ScanError::Io { name: "the directory".into(), source }),
         };
-        let report = scan(&storage, None)?;
+        let report = scan(&storage, owner.map(Uuid::into_bytes))?;
         let extents = salvage(&storage, &report)?;
-        Ok(Self { volume, report, extents, storage: Some(storage) })
+        Ok(Self { volume, report, extents, owner, storage: Some(storage) })
+    }
+
+    /// Refuses a journal that belongs to another volume, and says to which.
+    ///
+    /// # Errors
+    /// Where it does.
+    pub(in crate::commands) fn must_be_its_own(&self, state: &Path) -> Result<(), Failure> {
+        let Some(other) = self.another_owner() else { return Ok(()) };
+        let volume = &self.volume;
+        let failure = |whose: &str| {
+            let what = format!("the journal of volume {volume} belongs to another volume");
+            Failure::new(format!("{what}: {whose}"))
+        };
+        Err(match records::volume_of(state, other) {
+            Some(whose) => failure(&whose).with_hint(format!(
+                "nothing was changed; with the daemon stopped, put the files of {} back where they were, and volume \
+                 {volume}'s own here",
+                records::journal_directory(state, volume).display()
+            )),
+            None => failure(&format!("one with the id {other}")).with_hint(format!(
+                "nothing was changed; this state directory does not know that volume; keep {} for the one that does",
+                records::journal_directory(state, volume).display()
+            )),
+        })
+    }
+
+    /// Whose it is, where that is another volume.
+    fn another_owner(&self) -> Option<Uuid> {
+        let found = Uuid::from_bytes(self.report.volume?.id);
+        (Some(found) != self.owner).then_some(found).filter(|_| self.owner.is_some())
     }
 
     /// Whether every segment that it was read from is still there, so that it is what the journal held.
@@ -105,6 +142,9 @@ impl KeptJournal {
     }
 
     pub(in crate::commands) fn condition(&self) -> Condition {
+        if self.another_owner().is_some() {
+            return Condition::AnotherVolumes;
+        }
         match self.report.verdict {
             Verdict::Empty => Condition::Empty,
             Verdict::Whole => Condition::Whole,

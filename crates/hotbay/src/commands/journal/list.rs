@@ -84,6 +84,6 @@ const fn colour(condition: Condition) -> Colour {
     match condition {
         Condition::Empty | Condition::Whole => Colour::Good,
         Condition::TornTail => Colour::Attention,
-        Condition::Damaged => Colour::Bad,
+        Condition::Damaged | Condition::AnotherVolumes => Colour::Bad,
     }
 }

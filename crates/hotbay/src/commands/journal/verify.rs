@@ -11,7 +11,7 @@ use crate::records;
 /// Reads every record of the journals and checks it.
 ///
 /// # Errors
-/// Where one is damaged or cannot be read; the others are checked all the same.
+/// Where one is damaged, is another volume's, or cannot be read; the others are checked all the same.
 pub(super) fn run(state: &Path, arguments: &JournalVerifyArgs) -> Result<(), Failure> {
     let volumes = match &arguments.volume {
         Some(volume) => vec![volume.to_string()],
@@ -19,7 +19,10 @@ pub(super) fn run(state: &Path, arguments: &JournalVerifyArgs) -> Result<(), Fai
     };
     let mut failed: Option<Failure> = None;
     for volume in volumes {
-        let verified = KeptJournal::read(state, &volume).and_then(|journal| tell(&journal));
+        let verified = KeptJournal::read(state, &volume).and_then(|journal| {
+            journal.must_be_its_own(state)?;
+            tell(&journal)
+        });
         // One failure ends the command; those before it are told as they come.
         if let Err(failure) = verified
             && let Some(before) = failed.replace(failure)
