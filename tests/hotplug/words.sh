@@ -123,7 +123,7 @@ bays = 1~volumne = 3                            | wrong.toml:2:1: there is no ke
 [[volume]]~name = \"a\"~medum = \"a.img\"       | wrong.toml:3:1: there is no key \`medum\` here          | did you mean \`medium\`?
 [[volume]]~name = \"a\"                         | wrong.toml:1:1: the key \`medium\` is missing           | a name and a medium
 bays = \"two\"                                  | wrong.toml:1:8: bays: string \"two\" is not what belongs here; write a number, without quotes | -
-bays = 65                                       | wrong.toml:1:8: bays: 65 is out of bounds; write a number from 1 to 64 | -
+bays = 129                                      | wrong.toml:1:8: bays: 129 is out of bounds; write a number from 1 to 128 | -
 listen = \"unix:/x\"                            | wrong.toml:1:10: listen: string \"unix:/x\" is not what belongs here; write a list | -
 state = 5                                       | wrong.toml:1:9: state: integer \`5\` is not what belongs here; write a path in quotes | -
 metrics = 9750                                  | write a port or an address in quotes                    | -

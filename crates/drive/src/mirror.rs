@@ -195,10 +195,12 @@ impl Mirror {
 fn copies_on(volumes: &[Arc<Volume>]) -> Result<Vec<Copy>, Refusal> {
     let copy = |volume: &Arc<Volume>| Copy { volume: Arc::clone(volume), device: volume.open() };
     let copies: Vec<Copy> = volumes.iter().map(copy).collect();
-    match copies.len() >= 2 {
-        true => Ok(copies),
-        false => Err(Refusal::new("a mirror of one volume keeps no second copy")
+    match copies.len() {
+        2..=read::COPIES_MAX => Ok(copies),
+        0 | 1 => Err(Refusal::new("a mirror of one volume keeps no second copy")
             .hint("name two volumes or more; each is one copy")),
+        count => Err(Refusal::new(format!("a mirror of {count} copies is too large"))
+            .hint(format!("a mirror has at most {} copies", read::COPIES_MAX))),
     }
 }
 

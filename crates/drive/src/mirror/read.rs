@@ -15,6 +15,9 @@ use super::Mirrored;
 /// So many bytes in a row are read from one copy.
 const TURN_BYTES: u64 = 4 << 20;
 
+/// As many copies as [`Tried`] has bits.
+pub(super) const COPIES_MAX: usize = 64;
+
 /// Copies that were tried already.
 #[derive(Clone, Copy, Default)]
 struct Tried(u64);

@@ -40,7 +40,7 @@ pub(crate) struct ServeArgs {
     #[arg(long = "volume", value_name = "NAME=MEDIUM")]
     pub(crate) volumes: Vec<VolumeFlag>,
 
-    /// How many media fit in at once, 1 to 64 [default: one bay for each volume]
+    /// How many media fit in at once, 1 to 128 [default: one bay for each volume]
     #[arg(long, value_name = "N")]
     pub(crate) bays: Option<BayCount>,
 

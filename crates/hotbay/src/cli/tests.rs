@@ -80,7 +80,7 @@ fn wrong_lines_are_usage_errors_that_say_what_to_write() {
         ("hotbay insert usb mem:64MB", "write 64MiB"),
         ("hotbay wait usb gone", "present, absent, replaying, copying, conflict, failed"),
         ("hotbay wait usb present --timeout 30", "30s"),
-        ("hotbay serve --bays 0", "from 1 to 64"),
+        ("hotbay serve --bays 0", "from 1 to 128"),
         ("hotbay serve --layout raid", "no layout"),
         ("hotbay serve --listen /x", "unix:PATH or tcp:HOST:PORT"),
         ("hotbay serve --volume usb", "NAME=MEDIUM"),

@@ -26,7 +26,7 @@ const GIB: u64 = 1 << 30;
 const SECOND_MS: u64 = 1000;
 const HOUR_MS: u64 = 3600 * SECOND_MS;
 
-/// The largest file that is read, in bytes: far more than 64 volumes need.
+/// The largest file that is read, in bytes: far more than 128 volumes need.
 const FILE_BYTES_MAX: u64 = MIB;
 
 /// The size of a journal. A larger limit than any disk has is a typing error.
@@ -75,7 +75,7 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
 pub(crate) struct ConfigFile {
     /// The drive's name, for people; default `hotbay`.
     pub(super) name: Option<Name>,
-    /// How many media fit in the drive at once, 1 to 64; default: one bay for each volume.
+    /// How many media fit in the drive at once, 1 to 128; default: one bay for each volume.
     pub(super) bays: Option<BayCount>,
     /// A command that loads and unloads media, where bays are fewer than volumes; default: none.
     pub(super) bay_command: Option<Vec<String>>,

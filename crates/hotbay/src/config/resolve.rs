@@ -24,7 +24,7 @@ use super::value::{
 use crate::failure::Failure;
 
 /// The most volumes that one drive has.
-const VOLUMES_MAX: usize = 64;
+const VOLUMES_MAX: usize = 128;
 const MAX_CONNECTIONS: u32 = 1024;
 const MAX_BYTES_IN_FLIGHT: u64 = 1 << 30;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -96,14 +96,14 @@ pub(crate) struct Config {
     pub(crate) hooks: Vec<HookConfig>,
     /// What holds for volumes that are added by command.
     defaults: DefaultsTable,
-    /// The volumes, 1 to 64, with different names and different media; the first is the default export.
+    /// The volumes, 1 to 128, with different names and different media; the first is the default export.
     pub(crate) volumes: Vec<VolumeConfig>,
 }
 
 /// How many bays there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bays {
-    /// So many, 1 to 64, however many volumes there are.
+    /// So many, 1 to 128, however many volumes there are.
     Fixed(u32),
     /// One for each volume.
     OneEach,

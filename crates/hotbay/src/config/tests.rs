@@ -364,7 +364,7 @@ const WRONG: &[(&str, &str, &str)] = &[
         "1:19: max_connections: 0 is out of bounds; write a number from 1 to 65536",
         "",
     ),
-    ("bays = 65", "65 is out of bounds; write a number from 1 to 64", ""),
+    ("bays = 129", "129 is out of bounds; write a number from 1 to 128", ""),
     ("bays = -1", "-1 is out of bounds", ""),
     (
         "layout = \"raid\"",

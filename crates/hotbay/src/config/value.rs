@@ -384,7 +384,7 @@ impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Count<MIN, MAX> {
 }
 
 /// A number of bays.
-pub(crate) type BayCount = Count<1, 64>;
+pub(crate) type BayCount = Count<1, 128>;
 
 /// What a change does for which the journal has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]

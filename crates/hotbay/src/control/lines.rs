@@ -3,7 +3,7 @@
 /// The longest request, in bytes with its newline. The longest one is a `swap` with a path.
 pub(super) const REQUEST_BYTES_MAX: usize = 64 * 1024;
 
-/// The longest reply, in bytes with its newline. The longest one is the status of 64 volumes.
+/// The longest reply, in bytes with its newline. The longest one is the status of 128 volumes.
 pub(super) const REPLY_BYTES_MAX: usize = 1024 * 1024;
 
 /// A value as one line, newline and all.
