@@ -91,7 +91,7 @@ pub(crate) struct BenchArgs {
     /// The export
     pub(crate) uri: NbdUri,
 
-    /// Read [default]
+    /// Read, which is the default
     #[arg(long, conflicts_with_all = ["write", "mixed"])]
     pub(crate) read: bool,
 
@@ -119,7 +119,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) sessions: u16,
 
-    /// Every block once in random order before any comes again [default]
+    /// Every block once in random order before any comes again, which is the default
     #[arg(long, conflicts_with = "sequential")]
     pub(crate) random: bool,
 

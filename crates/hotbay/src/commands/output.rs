@@ -19,7 +19,7 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 /// The same with an end of line.
 ///
 /// # Errors
-/// Those of [`print`].
+/// Those of [`print()`].
 pub(crate) fn print_line(text: impl fmt::Display) -> Result<(), Failure> {
     print(&format!("{text}\n"))
 }
@@ -27,7 +27,7 @@ pub(crate) fn print_line(text: impl fmt::Display) -> Result<(), Failure> {
 /// A value as a line of JSON.
 ///
 /// # Errors
-/// Those of [`print`].
+/// Those of [`print()`].
 pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let line = serde_json::to_string(value).expect("the vocabulary has string keys");
     print_line(line)

@@ -1,7 +1,7 @@
 //! What the daemon is told to be: defaults < file < environment < flags, merged once.
 //!
 //! [`ConfigFile`] is what the user typed, each key optional. [`Config`] is what the daemon runs with, each
-//! value there, checked and absolute. Between the two lies [`resolve`], and nothing else knows a default.
+//! value there, checked and absolute. Between the two lies [`resolve()`], and nothing else knows a default.
 
 mod allow;
 mod changer;
