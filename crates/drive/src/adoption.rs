@@ -62,7 +62,7 @@ impl Volume {
             return Err(being_stopped());
         }
         let opened = self.open_medium(&mut stay, medium).await?;
-        self.must_have_the_size(&opened, "a fresh medium must have the volume's size")?;
+        self.must_fit(&opened, "a fresh medium must have the volume's size").await?;
         let identity = self.identify(&mut stay, &opened).await?;
         self.must_be_nobodys(medium, &identity, others).await?;
         self.must_be_empty(medium, &identity).await?;
@@ -85,9 +85,8 @@ impl Volume {
         for other in others {
             let record = other.record.lock().await;
             let Some(identity) = &record.identity else { continue };
-            let identity = Identity { size_bytes: found.size_bytes, ..identity.clone() };
             let unsettled = record.identity_unsettled;
-            let known = Known { identity: &identity, unsettled, given_up: &[] };
+            let known = Known { identity, unsettled, given_up: &[] };
             if !matches!(recognise(known, found), Recognised::Another(_)) {
                 let why = format!("{medium} is the medium of volume {}", other.name());
                 return Err(self.not_adopted(why, "name a fresh one"));

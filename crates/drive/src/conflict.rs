@@ -15,11 +15,8 @@ use crate::event::EventKind;
 use crate::failure::Refusal;
 use crate::insertion::Found;
 use crate::journal_log::JournalLog;
-use crate::observed::Observed;
-use crate::route::{Path, Route};
 use crate::state::{State, Trigger};
 use crate::volume::{MayReturn, Stay, Volume};
-use crate::witness::Witness;
 
 /// What is to count where a medium was changed while it was away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +134,7 @@ impl Volume {
             return Err(Refusal::new("no medium is in"));
         };
         let opened = self.open_medium(&mut stay, &medium).await?;
-        self.must_have_the_size(&opened, OTHER_SIZE)?;
+        self.must_fit(&opened, OTHER_SIZE).await?;
         let found = self.look_at(&mut stay, &opened).await?;
         match resolution {
             Resolution::Replay => {
@@ -166,19 +163,9 @@ impl Volume {
     ) -> Result<(), Refusal> {
         self.come_to_rest(stay, None).await?;
         let content = self.route.load().content + 1;
-        let Found { identity, .. } = found;
-        let size_bytes = identity.size_bytes;
         let decided = self.update_record(|record| {
-            record.medium = Some(opened.name().to_owned());
-            record.in_bay = true;
-            record.content = content;
-            record.identity = Some(identity);
-            record.identity_unsettled = false;
-            record.witness = Witness::default();
-            record.conflict = None;
-            record.parted = None;
+            record.go_to(opened.name(), found.identity, content);
             record.discards_journal = true;
-            record.grows_to = None;
         });
         if let Err(refusal) = decided.await {
             self.go_on_as_before();
@@ -189,15 +176,9 @@ impl Volume {
             return Err(Refusal::new(why));
         }
         self.update_record_or_warn(|record| record.discards_journal = false).await;
-        let name = opened.name().to_owned();
-        let place = self.settled(format!("the journal was given up; {name} counts as it is"));
-        let observed = Observed::new(size_bytes, &Witness::default());
-        let attachment = self.attach(stay, opened, place, observed);
-        let path = Path::Medium(Arc::clone(&attachment));
-        self.replace_route(Route { state: State::Present, content, size_bytes, path });
-        self.contents.change(|now| *now = content);
-        self.observe_soon(&attachment);
-        self.event(EventKind::Exchanged, format!("{name} is in as it is; sessions were closed"));
+        let text = format!("the journal was given up; {} counts as it is", opened.name());
+        let (place, size_bytes) = (self.settled(text), self.route.load().size_bytes);
+        self.begin_content(stay, opened, place, content, size_bytes);
         Ok(())
     }
 

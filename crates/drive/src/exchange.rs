@@ -55,15 +55,29 @@ impl Volume {
             drop(old.fence());
             stay.leave_behind(Reach::Own, old.departure());
         }
-        let name = target.name().to_owned();
-        let observed = Observed::new(size_bytes, &Witness::default());
-        let attachment = self.attach(&mut stay, target, place, observed);
+        self.begin_content(&mut stay, target, place, content, size_bytes);
+        Ok(())
+    }
+
+    /// Sends requests to a medium as it is, which is another content to clients: sessions are closed. For a volume at rest whose
+    /// record says so already; `size_bytes` is the volume's from now on.
+    pub(crate) fn begin_content(
+        self: &Arc<Self>,
+        stay: &mut Stay,
+        medium: Arc<dyn Medium>,
+        place: BayPlace,
+        content: u64,
+        size_bytes: u64,
+    ) {
+        let (name, medium_bytes) = (medium.name().to_owned(), medium.info().size_bytes);
+        let observed = Observed::new(medium_bytes, &Witness::default());
+        let attachment = self.attach(stay, medium, place, observed);
         let path = Path::Medium(Arc::clone(&attachment));
         self.replace_route(Route { state: State::Present, content, size_bytes, path });
         self.contents.change(|now| *now = content);
         self.observe_soon(&attachment);
         self.event(EventKind::Exchanged, format!("{name} is in as it is; sessions were closed"));
-        Ok(())
+        self.tell_if_half_grown(medium_bytes);
     }
 
     async fn open_other(
@@ -103,15 +117,8 @@ impl Volume {
         content: u64,
     ) -> Result<(), Refusal> {
         self.renew_record(stay, |record| {
-            record.medium = Some(medium.to_owned());
-            record.in_bay = true;
-            record.content = content;
             record.size_bytes = identity.size_bytes;
-            record.grows_to = None;
-            record.identity = Some(identity);
-            record.identity_unsettled = false;
-            record.witness = Witness::default();
-            record.parted = None;
+            record.go_to(medium, identity, content);
         })
         .await
     }

@@ -110,8 +110,11 @@ impl Volume {
         .await
     }
 
-    /// Tells that a medium is in which is larger than its volume.
-    pub(crate) fn tell_half_grown(&self, size_bytes: u64) {
+    /// Tells where a medium of this size is in and its volume is smaller.
+    pub(crate) fn tell_if_half_grown(&self, size_bytes: u64) {
+        if size_bytes == self.route.load().size_bytes {
+            return;
+        }
         let name = self.name();
         self.event(
             EventKind::Warning,

@@ -58,10 +58,7 @@ impl Volume {
             None => self.usual_medium().await,
         };
         let opened = self.open_medium(&mut stay, &name).await?;
-        let grows_to = self.record.lock().await.grows_to;
-        if grows_to != Some(opened.info().size_bytes) {
-            self.must_have_the_size(&opened, INSERT_THE_OWN)?;
-        }
+        self.must_fit(&opened, INSERT_THE_OWN).await?;
         let found = self.look_at(&mut stay, &opened).await?;
         let content = match self.compare(&found).await {
             Comparison::Unchanged => self.route.load().content,
@@ -97,29 +94,20 @@ impl Volume {
         };
         let log = self.log();
         let unsettled = log.touches(IDENTIFYING);
-        let grows_to = self.record.lock().await.grows_to;
-        let half_grown = grows_to == Some(opened.info().size_bytes);
         // What is going to be replayed over bears no witness any more.
         let witness = certain.without(|block| log.touches(block));
-        let observed = Observed::new(opened.info().size_bytes, &witness);
+        let medium_bytes = opened.info().size_bytes;
+        let observed = Observed::new(medium_bytes, &witness);
         self.update_record(|record| {
-            record.medium = Some(opened.name().to_owned());
-            record.in_bay = true;
-            record.content = content;
-            record.grows_to = grows_to.filter(|_| half_grown);
-            record.identity = Some(identity);
+            record.go_to(opened.name(), identity, content);
             record.identity_unsettled = unsettled;
             record.witness = witness;
             if let Some(lost) = in_place_of {
                 record.give_up(lost);
             }
-            record.conflict = None;
-            record.parted = None;
         })
         .await?;
-        if half_grown {
-            self.tell_half_grown(opened.info().size_bytes);
-        }
+        self.tell_if_half_grown(medium_bytes);
         let attachment = self.attach(stay, opened, place(), observed);
         let under = Under::fresh(Arc::clone(&attachment));
         let path = self.journal_path(Some(under.clone()));
@@ -285,20 +273,24 @@ impl Volume {
         Refusal::new(why).hint("nothing was written to it; try again when it answers")
     }
 
-    /// Looks whether a medium has the volume's size; `hint` says what to do where it has not.
-    pub(crate) fn must_have_the_size(
+    /// Refuses a medium that has neither the volume's size nor the one to which it is being grown; `hint` says what to do then.
+    pub(crate) async fn must_fit(
         &self,
         medium: &Arc<dyn Medium>,
         hint: &str,
     ) -> Result<(), Refusal> {
-        let (have, want) = (medium.info().size_bytes, self.route.load().size_bytes);
-        if have == want {
-            return Ok(());
+        match self.record.lock().await.fits(medium.info().size_bytes) {
+            true => Ok(()),
+            false => Err(self.has_another_size(medium, hint)),
         }
+    }
+
+    pub(crate) fn has_another_size(&self, medium: &Arc<dyn Medium>, hint: &str) -> Refusal {
+        let (have, want) = (medium.info().size_bytes, self.route.load().size_bytes);
         let (name, volume) = (medium.name(), self.name());
         let why = format!("{name} has {have} bytes, volume {volume} has {want}");
         self.event(EventKind::Refused, why.clone());
-        Err(Refusal::new(why).hint(format!("nothing was written to it; {hint}")))
+        Refusal::new(why).hint(format!("nothing was written to it; {hint}"))
     }
 
     /// Looks who a medium is, and what it holds where the volume's own is witnessed.
@@ -329,15 +321,8 @@ impl Volume {
             None => Comparison::Unchanged,
         };
         let Some(identity) = &record.identity else { return unchanged() };
-        let mut identity = identity.clone();
-        if record.grows_to == Some(found.identity.size_bytes) {
-            identity.size_bytes = found.identity.size_bytes;
-        }
-        let known = Known {
-            identity: &identity,
-            unsettled: record.identity_unsettled,
-            given_up: &record.given_up,
-        };
+        let known =
+            Known { identity, unsettled: record.identity_unsettled, given_up: &record.given_up };
         match recognise(known, &found.identity) {
             Recognised::Own => match record.witness.differs_from(&found.witness) {
                 None => unchanged(),

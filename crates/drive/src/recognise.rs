@@ -23,7 +23,7 @@ pub(crate) enum Recognised {
     Another(String),
 }
 
-/// Says what the medium is.
+/// Says what a medium is whose size fits.
 ///
 /// From the strongest sign to the weakest: identifiers in the content (a file system's UUID, a disk's GUID), then the
 /// hardware's own, then the file, and as the last resort the place. A weaker sign decides only where the stronger ones
@@ -31,12 +31,6 @@ pub(crate) enum Recognised {
 /// another one and the hardware or the file is the same, somebody has changed it.
 pub(crate) fn recognise(known: Known<'_>, found: &Identity) -> Recognised {
     let identity = known.identity;
-    if found.size_bytes != identity.size_bytes {
-        return Recognised::Another(format!(
-            "it has {} bytes, the volume {}",
-            found.size_bytes, identity.size_bytes
-        ));
-    }
     if is_given_up(known.given_up, identity, found) {
         let why = format!("it was given up for {}", thing(identity));
         return Recognised::Another(why);
@@ -189,14 +183,5 @@ mod tests {
         let given_up = [adopted.clone()];
         let again = Known { given_up: &given_up, ..known };
         assert_eq!(recognise(again, &adopted), Recognised::Own, "wiped and adopted again");
-    }
-
-    #[test]
-    fn another_size_is_never_accepted() {
-        let known = medium(&["ext:1"], None, "inode:1:1", "/a");
-        let larger = Identity { size_bytes: 2 << 20, ..known.clone() };
-        let recognised = recognise(known_as(&known, true), &larger);
-        let why = "it has 2097152 bytes, the volume 1048576".to_owned();
-        assert_eq!(recognised, Recognised::Another(why));
     }
 }

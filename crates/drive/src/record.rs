@@ -63,6 +63,25 @@ impl VolumeRecord {
         }
     }
 
+    /// Whether a medium of this size may be the volume's: it has the volume's, or the one to which it is being grown.
+    pub(crate) fn fits(&self, size_bytes: u64) -> bool {
+        size_bytes == self.size_bytes || self.grows_to == Some(size_bytes)
+    }
+
+    /// Names the medium that the volume is on from now on. Nothing is certain of what it holds. One that is larger than the volume is
+    /// being grown.
+    pub(crate) fn go_to(&mut self, medium: &str, identity: Identity, content: u64) {
+        self.medium = Some(medium.to_owned());
+        self.in_bay = true;
+        self.content = content;
+        self.grows_to = Some(identity.size_bytes).filter(|size| *size != self.size_bytes);
+        self.identity = Some(identity);
+        self.identity_unsettled = false;
+        self.witness = Witness::default();
+        self.conflict = None;
+        self.parted = None;
+    }
+
     /// Remembers a medium in whose place another one is.
     pub(crate) fn give_up(&mut self, medium: Identity) {
         self.given_up.retain(|earlier| *earlier != medium);

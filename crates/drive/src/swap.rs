@@ -39,7 +39,11 @@ impl Volume {
         let mut stay = self.stay.lock().await;
         self.next_state(Trigger::Copy)?;
         let target = self.open_beside(&mut stay, medium).await?;
-        self.must_have_the_size(&target, "a swap needs a medium of the volume's size")?;
+        if target.info().size_bytes != self.route.load().size_bytes {
+            return Err(
+                self.has_another_size(&target, "a swap needs a medium of the volume's size")
+            );
+        }
         self.identify(&mut stay, &target).await?;
         let Some(source) = self.current_attachment() else {
             return Err(Refusal::new("no medium is in"));
@@ -89,10 +93,7 @@ impl Copier {
         };
         let name = self.target.name().to_owned();
         let recorded = self.volume.update_record(|record| {
-            record.medium = Some(name.clone());
-            record.grows_to = None;
-            record.identity = Some(identity);
-            record.identity_unsettled = false;
+            record.go_to(&name, identity, record.content);
         });
         if let Err(refusal) = recorded.await {
             let error = Error::new(ErrorKind::Medium, refusal.to_string());

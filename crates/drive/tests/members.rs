@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use hotbay_block::ErrorKind;
 use hotbay_drive::{
-    Drive, EventKind, Leavings, Records as _, Refusal, State, VolumeSettings, WhenHeld, WhenOpen,
+    Drive, EventKind, Leavings, Records as _, Refusal, Resolution, State, VolumeSettings, WhenHeld,
+    WhenOccupied, WhenOpen,
 };
 use support::*;
 
@@ -248,6 +249,47 @@ fn a_volume_keeps_its_size_through_a_kill() {
     process.kill();
 }
 
+/// After the medium had grown the daemon was killed, before the volume had.
+fn grow_the_medium_alone(world: &World) {
+    let mut record = world.records.of("a").unwrap();
+    record.grows_to = Some(LARGER);
+    world.records.save(&record).unwrap();
+    world.disk("disk-a").grow(2 * SIZE);
+}
+
+/// Then it was taken out, and changed elsewhere.
+#[test]
+fn a_medium_in_conflict_that_has_grown_is_resolved() {
+    for (resolution, from_journal) in [(Resolution::Replay, 4), (Resolution::Discard, 0)] {
+        let world = World::one();
+        let process = Process::start(&world);
+        process.run(async |drive| {
+            until(&volume(&drive), State::Present).await;
+            drive.eject("a").await.unwrap();
+            write(&device(&drive), 512, 512, 4).await;
+        });
+        process.kill();
+        grow_the_medium_alone(&world);
+        world.disk("disk-a").overwrite(4096, &[7; 512]);
+        let process = Process::start(&world);
+        process.run(async |drive| {
+            drive.insert("a", None, WhenOccupied::Refuse).await.unwrap_err();
+            assert_eq!(volume(&drive).state(), State::Conflict);
+            drive.resolve("a", resolution).await.unwrap();
+            assert_eq!(volume(&drive).state(), State::Present);
+            assert_eq!(device(&drive).info().size_bytes, SIZE as u64, "as before");
+            let told = drive.events().after(0).into_iter().map(|event| event.text);
+            assert!(told.into_iter().any(|text| text.contains("hotbay volume grow a 131072")));
+            drive.grow("a", LARGER).await.unwrap();
+            let device = device(&drive);
+            assert_eq!(device.info().size_bytes, LARGER);
+            assert_filled(&read(&device, 4096, 512).await, 7, "the medium");
+            assert_filled(&read(&device, 512, 512).await, from_journal, "the journal");
+        });
+        process.kill();
+    }
+}
+
 /// The daemon was killed after the medium had grown and before the volume had.
 #[test]
 fn growing_that_was_interrupted_is_completed() {
@@ -255,11 +297,7 @@ fn growing_that_was_interrupted_is_completed() {
     let process = Process::start(&world);
     process.run(async |drive| write(&device(&drive), 0, 512, 3).await);
     process.kill();
-    let mut record = world.records.of("a").unwrap();
-    record.grows_to = Some(LARGER);
-    world.records.save(&record).unwrap();
-    world.disk("disk-a").grow(2 * SIZE);
-
+    grow_the_medium_alone(&world);
     let process = Process::start(&world);
     process.run(async |drive| {
         until(&volume(&drive), State::Present).await;
