@@ -36,7 +36,6 @@ def infos(uri):
 
 
 with Daemon(CONFIG, blank("a.img", 64)) as daemon:
-    daemon.run("wait", "a", "present")      # until then changes go to the journal
     uri = daemon.uri("a")
     handle = nbd.NBD()
     handle.connect_uri(uri)

@@ -13,7 +13,7 @@ use crate::insertion::Recognition;
 use crate::members::Members;
 use crate::record::Records;
 use crate::source::MediumSource;
-use crate::start::VolumeSetup;
+use crate::start::{VolumeSetup, let_settle};
 use crate::state::State;
 use crate::status::DriveStatus;
 use crate::told::Told;
@@ -58,7 +58,8 @@ impl std::fmt::Debug for Drive {
 }
 
 impl Drive {
-    /// Starts the volumes where they were left. Returns when each can answer requests; a replay may still run.
+    /// Starts the volumes where they were left. Returns when each can answer requests: one with nothing to replay on its medium, where
+    /// that takes less than a second. A replay, or a medium that is slow, may still be under way.
     ///
     /// # Errors
     /// Where a volume's size cannot be found out, or its record not be written. A damaged journal is no error: its
@@ -86,6 +87,7 @@ impl Drive {
             volume.resume().await;
             members.watch(volume);
         }
+        let_settle(&volumes).await;
         Ok(Self { name: settings.name, around, members })
     }
 

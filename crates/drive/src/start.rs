@@ -1,8 +1,10 @@
 //! Starting a volume where it was left, by a clean stop or by a crash.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use futures_util::future::join_all;
 use hotbay_block::{Error, ErrorKind, Identity, with_sources};
 use hotbay_journal::{Journal, OpenError, Recovery, RecoveryOutcome, Settings, Storage};
 use tokio::sync::{Mutex, watch};
@@ -127,6 +129,22 @@ impl Volume {
             self.notes.lock().may_return = MayReturn::NotBefore(Instant::now());
         }
     }
+}
+
+/// How long a start waits for media that get nothing.
+const SETTLING: Duration = Duration::from_secs(1);
+
+/// Waits a moment for media that get nothing, because their journal is empty: else the first changes after a start would go to the
+/// journal. Nobody is let in later for one that is slow or hangs.
+pub(crate) async fn let_settle(volumes: &[Arc<Volume>]) {
+    let gets_nothing =
+        |volume: &&Arc<Volume>| volume.state() == State::Replaying && volume.log().is_empty();
+    let settled = volumes
+        .iter()
+        .filter(gets_nothing)
+        .map(|volume| volume.routes.until(|_| volume.state() != State::Replaying));
+    // What takes longer goes on by itself.
+    let _ = timeout(SETTLING, join_all(settled)).await;
 }
 
 /// The size of a volume that was never seen is that of its medium, which is only looked at. Who it is is remembered as well:

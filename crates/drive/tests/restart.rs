@@ -206,6 +206,34 @@ fn a_medium_that_is_not_there_at_the_start_is_no_reason_not_to_serve() {
     process.kill();
 }
 
+#[tokio::test(start_paused = true)]
+async fn with_nothing_to_replay_the_first_change_goes_to_the_medium() {
+    let world = World::empty(2).with("a", SIZE, |_| {}).with("b", SIZE, |_| {});
+    for _ in 0..2 {
+        let drive = world.start().await;
+        for volume in drive.volumes() {
+            assert_eq!(volume.state(), State::Present);
+            write(&volume.open(), 0, 512, 1).await;
+            assert_eq!(volume.status().journal.live_bytes, 0, "nothing is in the journal");
+        }
+        drive.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_medium_that_hangs_at_the_start_keeps_nobody_waiting_for_long() {
+    let world = World::empty(2).with("a", SIZE, |_| {}).with("b", SIZE, |_| {});
+    // The second one is the replay's.
+    world.disk("disk-a").hang(Op::Flush, 1);
+    let drive = world.start().await;
+    let states = drive.volumes().iter().map(|volume| volume.state()).collect::<Vec<_>>();
+    assert_eq!(states, [State::Replaying, State::Present]);
+    write(&device(&drive), 0, 512, 1).await;
+    world.disk("disk-a").heal();
+    until(&volume(&drive), State::Present).await;
+    assert_filled(&world.disk("disk-a").durable()[..512], 1, "replayed");
+}
+
 #[test]
 fn a_damaged_journal_fails_its_volume_and_no_other() {
     let world = World::empty(2).with("a", SIZE, |_| {}).with("b", SIZE, |_| {});
@@ -281,6 +309,8 @@ fn the_first_flush_after_a_kill_covers_what_was_acknowledged_before() {
     });
     process.kill();
     assert_filled(&world.disk("disk-a").durable()[..512], 0, "it was not synced");
+    // The second one is the replay's.
+    world.disk("disk-a").hang(Op::Flush, 1);
     let process = Process::start(&world);
     process.run(async |drive| {
         assert_eq!(volume(&drive).state(), State::Replaying);
