@@ -1,14 +1,13 @@
 //! The drive as the control socket sees it.
 
+mod words;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hotbay_block::BoxFuture;
-use hotbay_drive::{
-    Differences, Drive, Mirror, Refusal, Resolution, Scrub, Volume, WhenHeld, WhenOccupied,
-    WhenOpen,
-};
+use hotbay_drive::{Differences, Drive, Mirror, Refusal, Resolution, Volume};
 use hotbay_media::{FaultSpec, MediumSpec, Shelf};
 use hotbay_server::{Operation, OperationTraffic, Sessions};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -39,29 +38,6 @@ pub(crate) struct Handler {
     pub(crate) arrangement: Arc<Arrangement>,
     pub(crate) listen: Vec<String>,
     pub(crate) metrics: Option<String>,
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        let failure = Self::new(refusal.message());
-        match refusal.next_step() {
-            Some(hint) => failure.with_hint(hint),
-            None => failure,
-        }
-    }
-}
-
-impl From<hotbay_drive::State> for State {
-    fn from(state: hotbay_drive::State) -> Self {
-        match state {
-            hotbay_drive::State::Present => Self::Present,
-            hotbay_drive::State::Absent => Self::Absent,
-            hotbay_drive::State::Replaying => Self::Replaying,
-            hotbay_drive::State::Copying => Self::Copying,
-            hotbay_drive::State::Conflict => Self::Conflict,
-            hotbay_drive::State::Failed => Self::Failed,
-        }
-    }
 }
 
 impl Handler {
@@ -261,10 +237,7 @@ impl ControlHandler for Handler {
         Box::pin(async move {
             self.volume(&volume)?;
             medium.as_deref().map_or(Ok(()), checked)?;
-            let when = match occupied {
-                Occupied::Refuse => WhenOccupied::Refuse,
-                Occupied::Replace => WhenOccupied::Replace,
-            };
+            let when = occupied.into();
             if medium_is == MediumIs::Own {
                 let work = self.drive.insert(&volume, medium.as_deref(), when);
                 return self.with_progress(&volume, progress, work).await;
@@ -380,11 +353,7 @@ impl ControlHandler for Handler {
                     "layout = \"mirror\", or copy_of, makes copies of volumes: see docs/layouts.md",
                 )
             })?;
-            let scrub = match differences {
-                WhenDifferent::Report => Scrub::Report,
-                WhenDifferent::Repair => Scrub::Repair,
-            };
-            let found = mirror.scrub(&volume, scrub, |done_bytes, total_bytes| {
+            let found = mirror.scrub(&volume, differences.into(), |done_bytes, total_bytes| {
                 let work = WorkDone { done_bytes, total_bytes };
                 progress.report(Progress { volume: volume.clone(), state: Work::Scrubbing, work });
             });
@@ -414,15 +383,7 @@ impl ControlHandler for Handler {
         Box::pin(async move {
             self.volume(&volume)?;
             let name = volume.parse().map_err(Failure::new)?;
-            let when_open = match open {
-                OpenSessions::Refuse => WhenOpen::Refuse,
-                OpenSessions::Close => WhenOpen::Close,
-            };
-            let when_held = match held {
-                HeldJournal::Refuse => WhenHeld::Refuse,
-                HeldJournal::Keep => WhenHeld::Keep,
-            };
-            let kept = self.arrangement.remove_volume(name, when_open, when_held).await?;
+            let kept = self.arrangement.remove_volume(name, open.into(), held.into()).await?;
             let kept = kept.map(|path| path.display().to_string());
             Ok(ControlReply::Removed { volume, kept })
         })
@@ -521,17 +482,5 @@ struct Following(hotbay_drive::Events);
 impl EventSource for Following {
     fn next(&mut self) -> BoxFuture<'_, Vec<Event>> {
         Box::pin(async move { self.0.next().await.into_iter().map(Event::from).collect() })
-    }
-}
-
-impl From<hotbay_drive::Event> for Event {
-    fn from(event: hotbay_drive::Event) -> Self {
-        Self {
-            sequence: event.sequence,
-            time_unix_ms: event.time_unix_ms,
-            volume: Some(event.volume),
-            kind: event.kind.name().to_owned(),
-            text: event.text,
-        }
     }
 }
