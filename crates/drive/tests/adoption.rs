@@ -106,8 +106,7 @@ fn a_crash_in_the_replay_goes_on_with_the_fresh_medium() {
     let world = World::one_with(roomy);
     let fresh = world.cabinet.make("fresh", SIZE);
     fresh.content_tells_identity();
-    let process = Process::start(&world);
-    let before = process.run(async |drive| {
+    let before = life(&world, async |drive| {
         until(&volume(&drive), State::Present).await;
         write(&device(&drive), 0, WHOLE, 1).await;
         drive.pull("a").await.unwrap();
@@ -121,17 +120,14 @@ fn a_crash_in_the_replay_goes_on_with_the_fresh_medium() {
         drop(adopting);
         before
     });
-    process.kill();
     fresh.lift_hold();
     fresh.lose_unsynced();
     world.disk("disk-a").plug();
-    let process = Process::start(&world);
-    process.run(async |drive| {
+    life(&world, async |drive| {
         until(&volume(&drive), State::Present).await;
         assert_eq!(volume(&drive).status().medium.as_deref(), Some("fresh"));
         assert!(fresh.durable() == before, "all of it is there");
     });
-    process.kill();
 }
 
 /// The fresh medium is torn out while it is being replayed, and its system forgets what was not synced.
@@ -290,8 +286,7 @@ fn a_copy_that_is_cut_short_goes_on_with_the_fresh_disk() {
     let pair = pair();
     let fresh = pair.world.cabinet.make("fresh", LARGE);
     fresh.content_tells_identity();
-    let process = Process::start(&pair.world);
-    process.run(async |drive| {
+    life(&pair.world, async |drive| {
         let mirror = pair.mirror_of(&drive).await;
         in_sync(&mirror, "b").await;
         let device = mirror.open();
@@ -312,18 +307,15 @@ fn a_copy_that_is_cut_short_goes_on_with_the_fresh_disk() {
         held.until_stuck(1).await;
         std::mem::forget(held);
     });
-    process.kill();
     fresh.lift_hold();
     fresh.lose_unsynced();
-    let process = Process::start(&pair.world);
-    process.run(async |drive| {
+    life(&pair.world, async |drive| {
         let mirror = pair.mirror_of(&drive).await;
         in_sync(&mirror, "a").await;
         assert!(fresh.durable() == pair.world.disk("disk-b").durable(), "both hold the same");
         assert_filled(&fresh.durable()[..1 << 20], 1, "what was written before it came");
         assert_filled(&fresh.durable()[1 << 20..2 << 20], 2, "what was written while it was out");
     });
-    process.kill();
 }
 
 /// That all of it is behind is recorded before the fresh medium is in.

@@ -1,4 +1,4 @@
-//! Two volumes and one bay; and what may be put into it.
+//! Two volumes and one bay.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -72,83 +72,13 @@ async fn a_read_that_needs_the_other_medium_asks_for_it_and_waits() {
 #[test]
 fn a_volume_that_was_never_in_a_bay_survives_a_kill() {
     let world = two_volumes();
-    let process = Process::start(&world);
-    process.run(async |drive| write(&drive.volumes()[1].open(), 0, 512, 2).await);
-    process.kill();
+    life(&world, async |drive| write(&drive.volumes()[1].open(), 0, 512, 2).await);
     world.disk("disk-b").yank();
-    let process = Process::start(&world);
-    process.run(async |drive| {
+    life(&world, async |drive| {
         let b = &drive.volumes()[1];
         assert_eq!(b.state(), State::Absent);
         assert_filled(&read(&b.open(), 0, 512).await, 2, "from its journal");
     });
-    process.kill();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_medium_of_another_size_is_refused_and_not_touched() {
-    let world = World::one();
-    let drive = world.started().await;
-    drive.eject("a").await.unwrap();
-    write(&device(&drive), 0, 512, 1).await;
-    let large = world.cabinet.make("large", 2 * SIZE);
-    large.fill(0xEE);
-    drive.insert("a", Some("large"), WhenOccupied::Refuse).await.unwrap_err();
-    assert_filled(&large.cached(), 0xEE, "not touched");
-    assert!(has_event(&drive, EventKind::Refused));
-    insert(&drive, "a").await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_medium_that_is_another_one_is_refused_and_not_touched() {
-    let world = World::one();
-    let drive = world.started().await;
-    let device = device(&drive);
-    drive.eject("a").await.unwrap();
-    write(&device, 0, 512, 1).await;
-    let other = world.cabinet.make("other", SIZE);
-    other.fill(0xEE);
-    let refused = drive.insert("a", Some("other"), WhenOccupied::Refuse).await.unwrap_err();
-    assert!(refused.message().contains("not the medium of volume a"), "{refused}");
-    assert_filled(&other.cached(), 0xEE, "not touched");
-    assert_eq!(other.changes(), 0);
-    assert_eq!((volume(&drive).state(), other.open_handles()), (State::Absent, 0));
-    insert(&drive, "a").await;
-    assert_filled(&world.disk("disk-a").durable()[..512], 1, "its own gets it");
-}
-
-/// The disk in the same place is another one by what its content says.
-#[tokio::test(start_paused = true)]
-async fn a_medium_whose_content_says_another_name_is_refused() {
-    let world = World::one();
-    let disk = world.disk("disk-a");
-    disk.content_tells_identity();
-    let drive = world.started().await;
-    let device = device(&drive);
-    write(&device, 0, 512, 1).await;
-    drive.eject("a").await.unwrap();
-    write(&device, 4096, 512, 5).await;
-    disk.fill(9);
-    drive.insert("a", None, WhenOccupied::Refuse).await.unwrap_err();
-    assert_filled(&disk.cached(), 9, "not touched");
-}
-
-/// Blocks that identify the medium were written, not synced, and half of them lost.
-#[tokio::test(start_paused = true)]
-async fn a_medium_that_lost_its_new_name_is_known_all_the_same() {
-    let world = World::one();
-    let disk = world.disk("disk-a");
-    disk.content_tells_identity();
-    let drive = world.started().await;
-    let device = device(&drive);
-    write(&device, 0, 512, 1).await;
-    flush(&device).await;
-    write(&device, 0, 512, 2).await;
-    disk.yank();
-    drive.pull("a").await.unwrap();
-    disk.plug();
-    insert(&drive, "a").await;
-    assert_filled(&disk.durable()[..512], 2, "on the platter");
 }
 
 #[tokio::test(start_paused = true)]

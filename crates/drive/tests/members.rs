@@ -233,20 +233,16 @@ async fn a_volume_grows_while_it_is_in_use() {
 #[test]
 fn a_volume_keeps_its_size_through_a_kill() {
     let world = World::one();
-    let process = Process::start(&world);
-    process.run(async |drive| {
+    life(&world, async |drive| {
         until(&volume(&drive), State::Present).await;
         drive.grow("a", LARGER).await.unwrap();
         write(&device(&drive), LARGER - 512, 512, 3).await;
     });
-    process.kill();
-    let process = Process::start(&world);
-    process.run(async |drive| {
+    life(&world, async |drive| {
         until(&volume(&drive), State::Present).await;
         assert_eq!(device(&drive).info().size_bytes, LARGER);
         assert_filled(&read(&device(&drive), LARGER - 512, 512).await, 3, "behind its first end");
     });
-    process.kill();
 }
 
 /// After the medium had grown the daemon was killed, before the volume had.
@@ -262,17 +258,14 @@ fn grow_the_medium_alone(world: &World) {
 fn a_medium_in_conflict_that_has_grown_is_resolved() {
     for (resolution, from_journal) in [(Resolution::Replay, 4), (Resolution::Discard, 0)] {
         let world = World::one();
-        let process = Process::start(&world);
-        process.run(async |drive| {
+        life(&world, async |drive| {
             until(&volume(&drive), State::Present).await;
             drive.eject("a").await.unwrap();
             write(&device(&drive), 512, 512, 4).await;
         });
-        process.kill();
         grow_the_medium_alone(&world);
         world.disk("disk-a").overwrite(4096, &[7; 512]);
-        let process = Process::start(&world);
-        process.run(async |drive| {
+        life(&world, async |drive| {
             drive.insert("a", None, WhenOccupied::Refuse).await.unwrap_err();
             assert_eq!(volume(&drive).state(), State::Conflict);
             drive.resolve("a", resolution).await.unwrap();
@@ -286,7 +279,6 @@ fn a_medium_in_conflict_that_has_grown_is_resolved() {
             assert_filled(&read(&device, 4096, 512).await, 7, "the medium");
             assert_filled(&read(&device, 512, 512).await, from_journal, "the journal");
         });
-        process.kill();
     }
 }
 
@@ -294,12 +286,9 @@ fn a_medium_in_conflict_that_has_grown_is_resolved() {
 #[test]
 fn growing_that_was_interrupted_is_completed() {
     let world = World::one();
-    let process = Process::start(&world);
-    process.run(async |drive| write(&device(&drive), 0, 512, 3).await);
-    process.kill();
+    life(&world, async |drive| write(&device(&drive), 0, 512, 3).await);
     grow_the_medium_alone(&world);
-    let process = Process::start(&world);
-    process.run(async |drive| {
+    life(&world, async |drive| {
         until(&volume(&drive), State::Present).await;
         assert_eq!(device(&drive).info().size_bytes, SIZE as u64, "as before");
         assert_filled(&read(&device(&drive), 0, 512).await, 3, "as before");
@@ -312,7 +301,6 @@ fn growing_that_was_interrupted_is_completed() {
         assert_eq!(device(&drive).info().size_bytes, LARGER);
         assert_filled(&read(&device(&drive), 512, 512).await, 4, "replayed");
     });
-    process.kill();
     let record = world.records.of("a").unwrap();
     assert_eq!((record.size_bytes, record.grows_to), (LARGER, None));
 }

@@ -8,9 +8,35 @@ mod support;
 use std::sync::Arc;
 
 use hotbay_block::Device;
-use hotbay_drive::{Drive, Records as _, Resolution, State, WhenOccupied};
+use hotbay_drive::{Drive, EventKind, Records as _, Resolution, State, WhenOccupied};
 
 use support::*;
+
+#[test]
+fn each_row_of_a_table_of_tests_names_tests_that_there_are() {
+    let tests = [
+        include_str!("recognition.rs"),
+        include_str!("adoption.rs"),
+        include_str!("members.rs"),
+        include_str!("mirror/newest.rs"),
+        include_str!("../src/recognise.rs"),
+    ]
+    .concat();
+    let mut rows = 0;
+    for table in include_str!("../../../docs/states.md").split("| test |\n|---|---|---|\n").skip(1)
+    {
+        for row in table.lines().take_while(|line| line.starts_with('|')) {
+            let named = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+            let names: Vec<&str> = named.split('`').skip(1).step_by(2).collect();
+            assert!(!names.is_empty(), "no test in: {row}");
+            for name in names {
+                assert!(tests.contains(&format!("fn {name}(")), "there is no test {name}");
+            }
+            rows += 1;
+        }
+    }
+    assert!(rows > 25, "only {rows} rows were found");
+}
 
 /// What became of a medium at the bay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +72,10 @@ async fn ejected(world: &World) -> (Drive, Arc<dyn Device>) {
 async fn another_size() {
     let world = World::one();
     let (drive, _device) = ejected(&world).await;
-    world.cabinet.make("large", 2 * SIZE);
+    let large = world.cabinet.make("large", 2 * SIZE);
     assert_eq!(meet(&drive, Some("large")).await, Met::Refused);
+    assert_eq!((large.changes(), large.open_handles()), (0, 0), "not touched");
+    assert!(has_event(&drive, EventKind::Refused));
 }
 
 #[tokio::test(start_paused = true)]
@@ -82,8 +110,13 @@ async fn another_without_identifiers() {
     let world = World::one();
     let drive = world.started().await;
     drive.eject("a").await.unwrap();
-    world.cabinet.make("other", SIZE);
-    assert_eq!(meet(&drive, Some("other")).await, Met::Refused);
+    write(&device(&drive), 0, 512, 1).await;
+    let other = world.cabinet.make("other", SIZE);
+    let refusal = drive.insert("a", Some("other"), WhenOccupied::Refuse).await.unwrap_err();
+    assert!(refusal.message().contains("not the medium of volume a"), "{refusal}");
+    assert_eq!((other.changes(), other.open_handles()), (0, 0), "not touched");
+    assert_eq!(meet(&drive, None).await, Met::Replayed);
+    assert_filled(&world.disk("disk-a").durable()[..512], 1, "its own gets it");
 }
 
 #[tokio::test(start_paused = true)]
@@ -174,6 +207,7 @@ async fn torn_while_it_was_made() {
     drive.pull("a").await.unwrap();
     disk.plug();
     assert_eq!(meet(&drive, None).await, Met::Replayed);
+    assert_filled(&disk.durable()[..512], 2, "on the platter");
 }
 
 #[tokio::test(start_paused = true)]
@@ -228,8 +262,7 @@ async fn changed_while_the_daemon_was_stopped() {
     let drive = world.started().await;
     write(&device(&drive), 8192, 512, 1).await;
     let (_, content) = volume(&drive).content();
-    drive.stop().await.unwrap();
-    drop(drive);
+    stop(drive).await;
     let unchanged = world.started().await;
     assert_eq!(volume(&unchanged).content().1, content);
     unchanged.stop().await.unwrap();
@@ -243,8 +276,8 @@ async fn changed_while_the_daemon_was_stopped() {
 async fn changed_while_the_daemon_was_stopped_with_a_journal() {
     let world = World::one();
     let (drive, device) = ejected(&world).await;
-    drive.stop().await.unwrap();
-    drop((device, drive));
+    stop(drive).await;
+    drop(device);
     world.disk("disk-a").overwrite(4096, &[9; 16]);
     let drive = world.start().await;
     assert_eq!(meet(&drive, None).await, Met::Conflict);
@@ -254,17 +287,13 @@ async fn changed_while_the_daemon_was_stopped_with_a_journal() {
 #[test]
 fn changed_after_a_kill() {
     let world = World::one();
-    let life = Process::start(&world);
-    life.run(async |drive| {
+    life(&world, async |drive| {
         until(&volume(&drive), State::Present).await;
         write(&device(&drive), 8192, 512, 1).await;
     });
-    life.kill();
     assert!(world.records.of("a").unwrap().witness.is_empty());
     world.disk("disk-a").overwrite(8192, &[9; 16]);
-    let life = Process::start(&world);
-    life.run(async |drive| until(&volume(&drive), State::Present).await);
-    life.kill();
+    life(&world, async |drive| until(&volume(&drive), State::Present).await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -311,8 +340,8 @@ async fn a_discard_takes_the_medium_as_another_content() {
 async fn a_discard_is_completed_at_the_next_start() {
     let world = World::one();
     let (drive, device) = in_conflict(&world).await;
-    drive.stop().await.unwrap();
-    drop((device, drive));
+    stop(drive).await;
+    drop(device);
     let mut record = world.records.of("a").unwrap();
     (record.discards_journal, record.conflict) = (true, None);
     record.content += 1;

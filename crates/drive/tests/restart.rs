@@ -17,8 +17,7 @@ async fn after_a_stop_everything_acknowledged_is_durable() {
     let drive = world.started().await;
     write(&drive.volumes()[0].open(), 0, 512, 1).await;
     write(&drive.volumes()[1].open(), 0, 512, 2).await;
-    drive.stop().await.unwrap();
-    drop(drive);
+    stop(drive).await;
     assert_filled(&world.disk("disk-a").durable()[..512], 1, "on the platter");
     world.disk("disk-a").lose_unsynced();
 
@@ -35,8 +34,7 @@ async fn a_stop_whose_sync_fails_leaves_everything_in_the_journal() {
     let (drive, disk) = (world.started().await, world.disk("disk-a"));
     write(&device(&drive), 0, 512, 1).await;
     disk.script(Op::Flush, 0, Fault::Error);
-    drive.stop().await.unwrap();
-    drop(drive);
+    stop(drive).await;
     disk.lose_unsynced();
     let drive = world.started().await;
     assert_filled(&read(&device(&drive), 0, 512).await, 1, "from the journal");
@@ -81,33 +79,27 @@ async fn a_stopped_drive_answers_that_it_is_being_stopped() {
 #[test]
 fn an_absent_volume_stays_absent_after_a_kill() {
     let world = World::one();
-    let process = Process::start(&world);
-    process.run(async |drive| {
+    life(&world, async |drive| {
         until(&volume(&drive), State::Present).await;
         drive.eject("a").await.unwrap();
         write(&device(&drive), 0, 512, 1).await;
     });
-    process.kill();
-    let process = Process::start(&world);
-    process.run(async |drive| {
+    life(&world, async |drive| {
         assert_eq!(volume(&drive).state(), State::Absent);
         assert_filled(&read(&device(&drive), 0, 512).await, 1, "from the journal");
         insert(&drive, "a").await;
         assert_filled(&world.disk("disk-a").durable()[..512], 1, "on the platter");
     });
-    process.kill();
 }
 
 /// What the killed process had acknowledged is in the page cache alone; it is synced before it could be lost.
 #[test]
 fn what_was_written_before_a_kill_is_synced_after_it() {
     let world = World::one();
-    let process = Process::start(&world);
-    process.run(async |drive| {
+    life(&world, async |drive| {
         until(&volume(&drive), State::Present).await;
         write(&device(&drive), 0, 512, 1).await;
     });
-    process.kill();
     assert_filled(&world.disk("disk-a").durable(), 0, "not synced yet");
     let process = Process::start(&world);
     process.run(async |drive| {
@@ -123,8 +115,7 @@ fn what_was_written_before_a_kill_is_synced_after_it() {
 fn a_replay_goes_on_after_a_kill() {
     let world = World::one();
     let disk = world.disk("disk-a");
-    let process = Process::start(&world);
-    process.run(async |drive| {
+    life(&world, async |drive| {
         until(&volume(&drive), State::Present).await;
         drive.eject("a").await.unwrap();
         write(&device(&drive), 0, 512, 1).await;
@@ -134,14 +125,11 @@ fn a_replay_goes_on_after_a_kill() {
         assert_eq!(volume(&drive).state(), State::Replaying);
         std::mem::forget((held, inserting));
     });
-    process.kill();
     disk.lift_hold();
-    let process = Process::start(&world);
-    process.run(async |drive| {
+    life(&world, async |drive| {
         until(&volume(&drive), State::Present).await;
         assert_filled(&disk.durable()[..512], 1, "on the platter");
     });
-    process.kill();
 }
 
 /// The medium tells a name then that no sync has covered, and the journal may have what it belongs to.
@@ -151,8 +139,7 @@ fn a_kill_at_any_point_of_a_pull_does_not_make_the_medium_a_stranger() {
         let world = World::one();
         let disk = world.disk("disk-a");
         disk.content_tells_identity();
-        let process = Process::start(&world);
-        process.run(async |drive| {
+        life(&world, async |drive| {
             let device = device(&drive);
             until(&volume(&drive), State::Present).await;
             write(&device, 0, 512, 1).await;
@@ -165,15 +152,12 @@ fn a_kill_at_any_point_of_a_pull_does_not_make_the_medium_a_stranger() {
                 yield_now().await;
             }
         });
-        process.kill();
-        let process = Process::start(&world);
-        process.run(async |drive| {
+        life(&world, async |drive| {
             // Where the pull was not recorded it has been put in already.
             let _ = drive.insert("a", None, WhenOccupied::Refuse).await;
             until(&volume(&drive), State::Present).await;
             assert_filled(&read(&device(&drive), 0, 512).await, 2, "what was acknowledged");
         });
-        process.kill();
     }
 }
 
@@ -185,16 +169,13 @@ fn begin_insert(drive: &Arc<Drive>) -> JoinHandle<Result<(), Refusal>> {
 #[test]
 fn a_medium_that_is_not_there_at_the_start_is_no_reason_not_to_serve() {
     let world = World::one();
-    let process = Process::start(&world);
-    process.run(async |drive| {
+    life(&world, async |drive| {
         until(&volume(&drive), State::Present).await;
         write(&device(&drive), 0, 512, 1).await;
         flush(&device(&drive)).await;
     });
-    process.kill();
     world.disk("disk-a").yank();
-    let process = Process::start(&world);
-    process.run(async |drive| {
+    life(&world, async |drive| {
         assert_eq!(volume(&drive).state(), State::Absent);
         write(&device(&drive), 512, 512, 2).await;
         world.disk("disk-a").plug();
@@ -203,7 +184,6 @@ fn a_medium_that_is_not_there_at_the_start_is_no_reason_not_to_serve() {
         assert_filled(&durable[..512], 1, "as it was");
         assert_filled(&durable[512..1024], 2, "from the journal");
     });
-    process.kill();
 }
 
 #[tokio::test(start_paused = true)]
@@ -237,8 +217,7 @@ async fn a_medium_that_hangs_at_the_start_keeps_nobody_waiting_for_long() {
 #[test]
 fn a_damaged_journal_fails_its_volume_and_no_other() {
     let world = World::empty(2).with("a", SIZE, |_| {}).with("b", SIZE, |_| {});
-    let process = Process::start(&world);
-    process.run(async |drive| {
+    life(&world, async |drive| {
         drive.volumes()[0].states().wait_for(|s| *s == State::Present).await.unwrap();
         drive.eject("a").await.unwrap();
         let device = drive.volumes()[0].open();
@@ -248,10 +227,8 @@ fn a_damaged_journal_fails_its_volume_and_no_other() {
         flush(&device).await;
         drive.stop().await.unwrap();
     });
-    process.kill();
     spoil(&world.journal_directory("a"));
-    let process = Process::start(&world);
-    process.run(async |drive| {
+    life(&world, async |drive| {
         let (a, b) = (&drive.volumes()[0], &drive.volumes()[1]);
         assert_eq!(a.state(), State::Failed);
         let answer = try_read(&a.open(), 0, 512).await;
@@ -261,7 +238,6 @@ fn a_damaged_journal_fails_its_volume_and_no_other() {
         write(&b.open(), 0, 512, 3).await;
         assert_filled(&read(&b.open(), 0, 512).await, 3, "the other volume");
     });
-    process.kill();
 }
 
 /// Flips a bit in the middle of the first payload of a journal.
@@ -280,20 +256,17 @@ async fn another_disk_in_place_after_a_restart_is_another_content() {
     let world = World::one();
     let drive = world.started().await;
     write(&device(&drive), 0, 512, 1).await;
-    drive.stop().await.unwrap();
-    drop(drive);
+    stop(drive).await;
     let drive = world.started().await;
     assert_eq!(volume(&drive).content(), ([1; 16], 0), "a restart alone changes nothing");
-    drive.stop().await.unwrap();
-    drop(drive);
+    stop(drive).await;
 
     world.disk("disk-a").set_hardware("serial:another");
     let drive = world.start().await;
     until(&volume(&drive), State::Present).await;
     assert_eq!(volume(&drive).content(), ([1; 16], 1));
     write(&device(&drive), 0, 512, 2).await;
-    drive.stop().await.unwrap();
-    drop(drive);
+    stop(drive).await;
     assert_eq!(volume(&world.started().await).content(), ([1; 16], 1), "and stays");
 }
 
@@ -302,12 +275,10 @@ async fn another_disk_in_place_after_a_restart_is_another_content() {
 #[test]
 fn the_first_flush_after_a_kill_covers_what_was_acknowledged_before() {
     let world = World::one();
-    let process = Process::start(&world);
-    process.run(async |drive| {
+    life(&world, async |drive| {
         until(&volume(&drive), State::Present).await;
         write(&device(&drive), 0, 512, 1).await;
     });
-    process.kill();
     assert_filled(&world.disk("disk-a").durable()[..512], 0, "it was not synced");
     // The second one is the replay's.
     world.disk("disk-a").hang(Op::Flush, 1);
@@ -323,17 +294,13 @@ fn the_first_flush_after_a_kill_covers_what_was_acknowledged_before() {
 #[test]
 fn a_journal_that_is_gone_is_told_where_the_medium_was_away() {
     let world = World::one();
-    let process = Process::start(&world);
-    process.run(async |drive| {
+    life(&world, async |drive| {
         until(&volume(&drive), State::Present).await;
         drive.eject("a").await.unwrap();
         write(&device(&drive), 0, 512, 1).await;
         flush(&device(&drive)).await;
     });
-    process.kill();
-    let process = Process::start(&world);
-    process.run(async |drive| assert!(!has_event(&drive, EventKind::Warning)));
-    process.kill();
+    life(&world, async |drive| assert!(!has_event(&drive, EventKind::Warning)));
     for file in std::fs::read_dir(world.journal_directory("a")).unwrap() {
         std::fs::remove_file(file.unwrap().path()).unwrap();
     }

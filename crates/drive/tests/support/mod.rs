@@ -17,4 +17,4 @@ pub use pair::{MIB, Pair, SIZE_BYTES, as_dyn, both_in_sync, until_in_sync};
 pub use partition::Partition;
 pub use storage::{MemoryMirrorRecords, Refuses};
 pub use words::*;
-pub use world::{Process, SIZE, World};
+pub use world::{Process, SIZE, World, life};

@@ -92,6 +92,11 @@ pub fn has_event(drive: &Drive, kind: EventKind) -> bool {
     drive.events().after(0).iter().any(|event| event.kind == kind)
 }
 
+/// Ends a drive in order.
+pub async fn stop(drive: Drive) {
+    drive.stop().await.unwrap();
+}
+
 pub async fn insert(drive: &Drive, volume: &str) {
     drive.insert(volume, None, WhenOccupied::Refuse).await.unwrap();
 }

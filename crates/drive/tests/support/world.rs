@@ -132,6 +132,14 @@ impl World {
     }
 }
 
+/// One life of a process: it starts, runs until `work` is done, and is killed.
+pub fn life<T>(world: &World, work: impl AsyncFnOnce(Arc<Drive>) -> T) -> T {
+    let process = Process::start(world);
+    let done = process.run(work);
+    process.kill();
+    done
+}
+
 /// A process in which a drive runs, and which can be killed.
 pub struct Process {
     drive: Option<Arc<Drive>>,
