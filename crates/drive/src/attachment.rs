@@ -514,3 +514,6 @@ impl Attachment {
         self.bay.lock().take()
     }
 }
+
+#[cfg(test)]
+mod tests;
