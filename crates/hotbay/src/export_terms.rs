@@ -36,7 +36,7 @@ impl ExportTerms {
         Self { volumes: Arc::new(RwLock::new(volumes)), own_user }
     }
 
-    /// Sets those of a volume, before it is there.
+    /// Sets those of a volume: before it is there, or for the sessions to come.
     pub(crate) fn set(&self, volume: &VolumeConfig) {
         self.volumes.write().insert(volume.name.to_string(), Terms::of(volume));
     }

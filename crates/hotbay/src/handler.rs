@@ -440,6 +440,7 @@ impl From<(Difference, Outcome)> for ReloadedDifference {
     fn from((difference, outcome): (Difference, Outcome)) -> Self {
         let (effect, why) = match outcome {
             Outcome::Counts => (ReloadEffect::Live, None),
+            Outcome::CountsForNewSessions => (ReloadEffect::NewSessions, None),
             Outcome::NotLive(why) => (ReloadEffect::NotLive, Some(why.to_owned())),
             Outcome::Refused(failure) => (ReloadEffect::Refused, Some(failure.to_string())),
         };

@@ -12,6 +12,8 @@ use crate::failure::Failure;
 pub(crate) enum Outcome {
     /// It counts.
     Counts,
+    /// It counts for sessions that begin from now on.
+    CountsForNewSessions,
     /// It cannot while the daemon runs, and why.
     NotLive(&'static str),
     /// It could, and was refused.
@@ -42,7 +44,8 @@ impl Arrangement {
         for difference in config::differences(&now.config, &target) {
             let outcome = match difference.effect(now.config.layout) {
                 Effect::NotLive(why) => Outcome::NotLive(why),
-                Effect::Live => match self.make_true(&difference, &mut now, &target).await {
+                effect => match self.make_true(&difference, &mut now, &target).await {
+                    Ok(()) if effect == Effect::NewSessions => Outcome::CountsForNewSessions,
                     Ok(()) => Outcome::Counts,
                     Err(failure) => Outcome::Refused(failure),
                 },
@@ -76,6 +79,11 @@ impl Arrangement {
                 Ok(())
             }
             (_, Some(name)) => self.set(name, now, target),
+            ("allow", None) => {
+                // Each volume that has no list of its own differs by itself.
+                now.config.allow.clone_from(&target.allow);
+                Ok(())
+            }
             (_, None) => Ok(()),
         }
     }
@@ -115,6 +123,7 @@ impl Arrangement {
             ..other.clone()
         };
         self.drive.set_settings(&name.to_string(), assemble::settings(volume))?;
+        self.terms.set(volume);
         if volume.auto_insert == AutoInsert::WhenItReturns {
             self.drive.look_now();
         }
@@ -124,7 +133,7 @@ impl Arrangement {
 
 fn tell(difference: &Difference, outcome: &Outcome) {
     match outcome {
-        Outcome::Counts => tracing::info!("{difference}"),
+        Outcome::Counts | Outcome::CountsForNewSessions => tracing::info!("{difference}"),
         Outcome::NotLive(why) => tracing::warn!("{difference}: {why}"),
         Outcome::Refused(failure) => tracing::warn!("{difference}: refused: {failure}"),
     }

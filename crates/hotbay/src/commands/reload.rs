@@ -41,6 +41,7 @@ fn described(difference: &ReloadedDifference) -> String {
     let why = why.as_deref().unwrap_or_default();
     match effect {
         ReloadEffect::Live => what,
+        ReloadEffect::NewSessions => format!("{what}, for sessions that begin from now on"),
         ReloadEffect::NotLive => format!("not now: {what}: {why}"),
         ReloadEffect::Refused => format!("refused: {what}: {why}"),
     }

@@ -44,6 +44,8 @@ impl fmt::Display for Difference {
 pub(crate) enum Effect {
     /// At once.
     Live,
+    /// For sessions that begin after it; those that are open stay what they are.
+    NewSessions,
     /// Not while it runs, and why.
     NotLive(&'static str),
 }
@@ -51,13 +53,14 @@ pub(crate) enum Effect {
 impl Difference {
     /// Whether it can count while a daemon runs that has this layout.
     pub(crate) fn effect(&self, layout: Layout) -> Effect {
-        use Effect::{Live, NotLive};
+        use Effect::{Live, NewSessions, NotLive};
         match self.key {
             "volume" | "order" if layout != Layout::Volumes => NotLive(
                 "all volumes are one disk, and clients that have it open would not be told; it counts at the next start",
             ),
             "volume" | "bays" | "hook" | "absent_reads" | "absent_wait" | "io_deadline"
             | "journal_full" | "retained_limit" | "auto_insert" => Live,
+            "allow" | "read_only" | "rotational" | "description" => NewSessions,
             "order" => {
                 NotLive("which volume a client gets that names none changes at the next start")
             }
@@ -180,6 +183,8 @@ mod tests {
             let effect = Difference { volume, key, before, after }.effect(Layout::Volumes);
             let is_live = live.contains(&key) || ["retained_limit", "auto_insert"].contains(&key);
             assert_eq!(effect == Effect::Live, is_live, "{key}");
+            let is_of_sessions = ["allow", "read_only", "rotational", "description"].contains(&key);
+            assert_eq!(effect == Effect::NewSessions, is_of_sessions, "{key}");
         }
     }
 }

@@ -534,6 +534,8 @@ pub(crate) struct ReloadedDifference {
 pub(crate) enum ReloadEffect {
     /// It counts from now on.
     Live,
+    /// It counts for sessions that begin from now on.
+    NewSessions,
     /// It cannot count while the daemon runs.
     NotLive,
     /// It could, and was refused; the next reload tries again.
