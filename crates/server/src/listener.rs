@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::path::Path;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -14,6 +15,12 @@ use crate::{BindError, ListenAddress};
 
 /// What the system may hold of a Unix connection's replies, in bytes: enough for a long read in one go.
 const UNIX_SEND_BYTES: usize = 1 << 20;
+
+/// An idle client over TCP is asked after this time whether it is there, then so often, and counts as gone when it was asked so many
+/// times: 90 s in all.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(45);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVE_COUNT: u32 = 3;
 
 /// A socket that whoever started this process listens on already.
 #[derive(Debug)]
@@ -129,12 +136,19 @@ fn widen(stream: &UnixStream) {
     }
 }
 
-/// Replies are written whole, so Nagle's algorithm could only delay them; keepalive finds clients that are gone
-/// without a word.
 fn prepare(stream: &TcpStream) {
-    let set =
-        stream.set_nodelay(true).and_then(|()| Ok(sockopt::set_socket_keepalive(stream, true)?));
-    if let Err(error) = set {
+    // Replies are written whole, so Nagle's algorithm could only delay them.
+    if let Err(error) = stream.set_nodelay(true).and_then(|()| notice_silence(stream)) {
         tracing::debug!(%error, "cannot set the options of a connection");
     }
+}
+
+/// Has the kernel find out that an idle client is gone without a word. No TCP_USER_TIMEOUT: that would also end those that live and
+/// do not take their replies for a while. Replies that nobody acknowledges are given up by the kernel's own bound.
+fn notice_silence(stream: &TcpStream) -> io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(stream, KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(stream, KEEPALIVE_COUNT)?;
+    Ok(())
 }
