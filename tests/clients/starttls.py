@@ -133,6 +133,16 @@ def a_long_write_may_be_cut_anywhere(server):
             assert other.read(offset - 512, len(data) + 1024) == b"\x11" * 512 + data + b"\x22" * 512
 
 
+def who_leaves_without_a_word_has_left(server):
+    """Without a close_notify, as whoever is killed; `check` looks into the log."""
+    for goes in (False, True):
+        wire = Wire(server.place).start_tls(server.context())
+        wire.option(LIST)
+        if goes:
+            wire.go()
+        wire.socket.close()
+
+
 class Kept:
     """What a wire would send, kept to be sent in another way."""
 
@@ -261,11 +271,13 @@ def check(tls, *rules):
             except Exception as failure:
                 raise AssertionError(rule.__name__) from failure
         server.stop()
+        said = (server.directory / "log").read_text()
+        assert "close_notify" not in said, "a client that has left is taken for a connection that broke"
 
 
 check(TLS.format(clients="required"),
       nothing_is_told_in_the_clear, in_tls_all_is_as_ever, a_long_write_may_be_cut_anywhere,
-      a_long_write_that_is_cut_off_is_in_nobodys_way, export_name_in_tls, what_was_agreed_upon_is_forgotten,
+      a_long_write_that_is_cut_off_is_in_nobodys_way, who_leaves_without_a_word_has_left, export_name_in_tls, what_was_agreed_upon_is_forgotten,
       bytes_in_the_clear_count_for_nothing, only_our_clients_are_served, silence_is_bounded,
       a_client_that_does_not_read_holds_up_nobody)
 check(TLS.format(clients="optional"), a_certificate_may_be_left_out)

@@ -32,6 +32,13 @@ grep -q 'is the medium of volume a' complaint
 refused hotbay volume add d=none.img
 grep -q 'none.img' complaint
 [ ! -e state/volumes/d ] || fail "something is left of a volume that was not added"
+hotbay volume add m=mem:1MiB
+hotbay volume add n=mem:1MiB                         # of one size, and not the same memory
+becomes n present
+fill m 0x11 0 1M
+holds n 0 0 1M
+hotbay volume remove m
+hotbay volume remove n
 
 # --- removing
 hotbay volume remove b | grep -q 'nothing is kept'

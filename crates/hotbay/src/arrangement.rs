@@ -160,6 +160,10 @@ impl Arrangement {
 
     /// A medium that another volume is on, or was on last, is not to be another one's.
     fn must_be_nobodys(&self, medium: &MediumSpec) -> Result<(), Failure> {
+        if matches!(medium, MediumSpec::Memory { .. }) {
+            // Memory of one size is not the same memory.
+            return Ok(());
+        }
         let medium = medium.to_string();
         let status = self.drive.status();
         let owner = status.volumes.iter().find(|volume| {

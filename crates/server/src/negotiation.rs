@@ -7,6 +7,7 @@ use hotbay_nbd::{Chosen, HandshakeError, ServerHandshake, Step};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::exports::{Negotiable, Opened};
+use crate::tls::has_left;
 
 /// Bytes received at once. With the bound on an option's data it bounds what a client can make this hold.
 const RECEIVE_BYTES: usize = 4096;
@@ -79,8 +80,10 @@ async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
     stream.flush().await?;
     input.reserve(RECEIVE_BYTES);
     let mut room = bytes::BufMut::limit(input, RECEIVE_BYTES);
-    match stream.read_buf(&mut room).await? {
-        0 => Err(NegotiationError::Closed),
-        _ => Ok(()),
+    let received = stream.read_buf(&mut room).await;
+    if has_left(&received) {
+        return Err(NegotiationError::Closed);
     }
+    received?;
+    Ok(())
 }

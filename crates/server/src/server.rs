@@ -303,10 +303,10 @@ async fn converse<S: AsyncRead + AsyncWrite + Look + Unpin>(
     let terms = session::Terms { dialect, contexts };
     let end = session::serve(stream, (received, terms), opened, limits, spin, tally, stopped).await;
     match &end {
-        End::Disconnected | End::Exchanged | End::Stopped => {
+        End::Disconnected | End::Closed { amid_request: false } | End::Exchanged | End::Stopped => {
             tracing::info!(export, reason = %end, "a session ends");
         }
-        End::Closed { .. } | End::Lost(_) | End::OutOfStep(_) => {
+        End::Closed { amid_request: true } | End::Lost(_) | End::OutOfStep(_) => {
             tracing::warn!(export, reason = with_sources(&end), "a session ends");
         }
     }

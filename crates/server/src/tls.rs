@@ -169,6 +169,15 @@ impl TlsFault {
     }
 }
 
+/// Whether what came of a receive tells that the peer has left. In TLS that is an error where it left without a close_notify, as
+/// most do that are killed; what it left amid shows in what was received.
+pub(crate) fn has_left(received: &io::Result<usize>) -> bool {
+    match received {
+        Ok(bytes) => *bytes == 0,
+        Err(error) => error.kind() == io::ErrorKind::UnexpectedEof,
+    }
+}
+
 fn verifier(
     clients: &ClientFiles,
     provider: Arc<crypto::CryptoProvider>,

@@ -3,7 +3,8 @@
 //! The negotiation that leads to it is `hotbay_nbd`'s (STARTTLS); the cryptography is rustls's, by ring. Files are read for each
 //! connection, so that a renewed certificate counts from the next one on.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,6 +28,9 @@ use super::dial::Stream;
 const CA: &str = "ca-cert.pem";
 const CERTIFICATE: &str = "client-cert.pem";
 const KEY: &str = "client-key.pem";
+
+/// The longest file that is read, in bytes: more than a system's list of CAs has.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// The name that a server on a Unix socket is to have.
 const LOCAL_NAME: &str = "localhost";
@@ -95,8 +99,8 @@ fn config(uri: &NbdUri, tls: &UriTls) -> Result<ClientConfig> {
         Some(directory) if directory.join(CERTIFICATE).exists() => {
             let chain = certificates(uri, &directory.join(CERTIFICATE))?;
             let path = directory.join(KEY);
-            let key =
-                PrivateKeyDer::from_pem_file(&path).map_err(|error| unread(uri, &path, error))?;
+            let key = PrivateKeyDer::from_pem_slice(&read(uri, &path)?)
+                .map_err(|error| unread(uri, &path, error))?;
             let config = builder.with_client_auth_cert(chain, key);
             config.map_err(|error| unusable("its client-cert.pem cannot be used", error))
         }
@@ -121,11 +125,20 @@ fn verifier(
 
 /// All of a file; at least one.
 fn certificates(uri: &NbdUri, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let found =
-        CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(uri, path)?).collect();
     match found.map_err(|error| unread(uri, path, error))? {
         none if none.is_empty() => Err(unread(uri, path, "there is no certificate in it")),
         found => Ok(found),
+    }
+}
+
+fn read(uri: &NbdUri, path: &Path) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let read =
+        File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut text));
+    match read.map_err(|error| unread(uri, path, error))? {
+        bytes if bytes as u64 > FILE_BYTES_MAX => Err(unread(uri, path, "it is longer than 1 MiB")),
+        _ => Ok(text),
     }
 }
 

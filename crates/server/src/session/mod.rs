@@ -64,6 +64,7 @@ pub(crate) use self::tally::{Counters, Tally};
 use crate::Limits;
 use crate::contexts::Contexts;
 use crate::exports::Opened;
+use crate::tls::has_left;
 use crate::traffic::Operation;
 
 /// After this many bytes of replies they are sent before more requests are taken: they are still in the
@@ -245,7 +246,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
                 }
                 return false;
             }
-            Poll::Ready(Ok(0)) => {
+            Poll::Ready(received) if has_left(&received) => {
                 let amid_request = self.intake.is_amid_request();
                 self.finish(End::Closed { amid_request });
             }
