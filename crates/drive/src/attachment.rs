@@ -254,12 +254,22 @@ impl Attachment {
         }
         match self.begin(request) {
             Ok(answer) => Some(answer),
-            Err(driven) => tokio::select! {
-                biased;
-                answer = driven => Some(answer),
-                () = self.left() => None,
-                () = too_late => None,
-            },
+            Err(io) => self.answer_to(io, too_late).await,
+        }
+    }
+
+    /// The answer to I/O that is under way. `None` where the attachment is left before it is there, or `too_late` comes
+    /// first; it goes on by itself then.
+    pub(crate) async fn answer_to(
+        &self,
+        io: MediumIo,
+        too_late: impl Future<Output = ()>,
+    ) -> Option<Result<Reply>> {
+        tokio::select! {
+            biased;
+            answer = io => Some(answer),
+            () = self.left() => None,
+            () = too_late => None,
         }
     }
 

@@ -12,48 +12,70 @@ use hotbay_block::Extent;
 /// The extents of the changes that are under way.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
-    held: Mutex<Vec<Extent>>,
+    held: Mutex<Held>,
     released: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    extents: Vec<Extent>,
+    /// Whether somebody found an extent held since the last release, so that the next one is to be told of.
+    is_waited_for: bool,
 }
 
 impl Claims {
     /// Waits until no overlapping claim is held, then holds this one until the guard is dropped.
     pub(crate) async fn claim(&self, extent: Extent) -> Claim<'_> {
+        self.hold(extent).await;
+        Claim { claims: self, extent }
+    }
+
+    /// Waits until no overlapping claim is held, then holds this one until [`Claims::release`]. Where the future is
+    /// dropped before its end, nothing is held.
+    pub(crate) async fn hold(&self, extent: Extent) {
         loop {
             let mut released = std::pin::pin!(self.released.notified());
             released.as_mut().enable();
             if self.try_hold(extent) {
-                return Claim { claims: self, extent };
+                return;
             }
             released.await;
         }
     }
 
-    /// Whether a claim is held that overlaps.
-    pub(crate) fn is_held(&self, extent: Extent) -> bool {
-        self.held.lock().iter().any(|other| other.overlaps(extent))
-    }
-
-    /// All that is claimed now.
-    pub(crate) fn held(&self) -> Vec<Extent> {
-        self.held.lock().clone()
-    }
-
-    fn try_hold(&self, extent: Extent) -> bool {
+    /// Holds a claim until [`Claims::release`], unless an overlapping one is held.
+    #[must_use]
+    pub(crate) fn try_hold(&self, extent: Extent) -> bool {
         let mut held = self.held.lock();
-        let free = !held.iter().any(|other| other.overlaps(extent));
+        let free = !held.extents.iter().any(|other| other.overlaps(extent));
         if free {
-            held.push(extent);
+            held.extents.push(extent);
+        } else {
+            held.is_waited_for = true;
         }
         free
     }
 
-    fn release(&self, extent: Extent) {
+    /// Lets go of a claim that is held.
+    pub(crate) fn release(&self, extent: Extent) {
         let mut held = self.held.lock();
-        let place = held.iter().position(|other| *other == extent);
-        held.swap_remove(place.expect("a claim is released once"));
+        let place = held.extents.iter().position(|other| *other == extent);
+        held.extents.swap_remove(place.expect("a claim is released once"));
+        let is_waited_for = std::mem::take(&mut held.is_waited_for);
         drop(held);
-        self.released.notify_waiters();
+        if is_waited_for {
+            self.released.notify_waiters();
+        }
+    }
+
+    /// Whether a claim is held that overlaps.
+    pub(crate) fn is_held(&self, extent: Extent) -> bool {
+        self.held.lock().extents.iter().any(|other| other.overlaps(extent))
+    }
+
+    /// All that is claimed now.
+    pub(crate) fn held(&self) -> Vec<Extent> {
+        self.held.lock().extents.clone()
     }
 }
 
@@ -86,5 +108,28 @@ mod tests {
         drop(first);
         drop(apart);
         assert!(claims.claim(Extent::between(5, 15)).now_or_never().is_some());
+    }
+
+    /// Each release tells all who wait, and none is told of that nobody waits for.
+    #[tokio::test]
+    async fn whoever_waits_is_told() {
+        let claims = Claims::default();
+        for _ in 0..3 {
+            let first = claims.claim(Extent::between(0, 10)).await;
+            let beside = claims.claim(Extent::between(20, 30)).await;
+            let wait = |from, to| claims.claim(Extent::between(from, to));
+            let (mut second, mut third) = (Box::pin(wait(5, 15)), Box::pin(wait(0, 25)));
+            assert!((&mut second).now_or_never().is_none());
+            assert!((&mut third).now_or_never().is_none());
+            drop(beside);
+            assert!((&mut second).now_or_never().is_none());
+            assert!((&mut third).now_or_never().is_none(), "the first is still held");
+            drop(first);
+            let second = second.now_or_never().expect("nothing overlaps it any more");
+            assert!((&mut third).now_or_never().is_none());
+            drop(second);
+            assert!(third.now_or_never().is_some());
+            assert!(claims.held().is_empty() && !claims.held.lock().is_waited_for);
+        }
     }
 }

@@ -7,16 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Waker};
 
+use arc_swap::Guard;
 use hotbay_block::{
     BoxFuture, Device, DeviceInfo, Error, ErrorKind, Execution, Extent, Reply, Request, Result,
     Status,
 };
 
+use crate::attachment::Attachment;
+use crate::errand::Errand;
 use crate::map::map;
 use crate::on_journal;
-use crate::on_medium;
+use crate::on_medium::{self, Begun, Stage};
 use crate::patience::Patience;
-use crate::route::Path;
+use crate::route::{Path, Route};
 use crate::state::State;
 use crate::volume::Volume;
 
@@ -74,9 +77,22 @@ impl Device for Handle {
     }
 
     fn execute(&self, request: Request) -> Execution {
+        let route = self.volume.route.load();
+        let start = match &route.path {
+            Path::Medium(attachment) if route.content == self.content => {
+                match on_medium::begin(&self.volume, attachment, request) {
+                    Begun::Answered(answer) => return Execution::Done(answer),
+                    Begun::NotYet(request) => Start::Fresh(request),
+                    Begun::There(errand, stage) => {
+                        Start::OnMedium { route: Guard::into_inner(route), errand, stage }
+                    }
+                }
+            }
+            _ => Start::Fresh(request),
+        };
         let mut future: BoxFuture<'static, Result<Reply>> =
-            Box::pin(carry_out(Arc::clone(&self.volume), self.content, request));
-        // Most requests are done at the first poll. A later poll by a task replaces this waker.
+            Box::pin(carry_out(Arc::clone(&self.volume), self.content, start));
+        // The journal answers many at the first poll. A later poll by a task replaces this waker.
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answer) => Execution::Done(answer),
             Poll::Pending => Execution::Later(future),
@@ -95,8 +111,29 @@ impl Device for Handle {
     }
 }
 
-async fn carry_out(volume: Arc<Volume>, content: u64, mut request: Request) -> Result<Reply> {
+/// How far a request has come before it has to wait.
+enum Start {
+    Fresh(Request),
+    /// It is at the medium to which this route leads.
+    OnMedium {
+        route: Arc<Route>,
+        errand: Errand<Arc<Attachment>>,
+        stage: Stage,
+    },
+}
+
+async fn carry_out(volume: Arc<Volume>, content: u64, start: Start) -> Result<Reply> {
     let mut patience = Patience::new(&volume);
+    let mut request = match start {
+        Start::Fresh(request) => request,
+        Start::OnMedium { route, errand, stage } => {
+            let outcome = on_medium::go_on(&volume, errand, stage).await;
+            match next(&volume, &mut patience, &route, outcome).await? {
+                Next::Answer(reply) => return Ok(reply),
+                Next::Again(rest) => rest,
+            }
+        }
+    };
     loop {
         let route = volume.route.load_full();
         if route.content != content {
@@ -109,20 +146,39 @@ async fn carry_out(volume: Arc<Volume>, content: u64, mut request: Request) -> R
                 on_journal::execute(&volume, gate, under.as_ref(), request).await
             }
         };
-        request = match outcome {
-            Outcome::Answer(answer) => return answer,
-            Outcome::Moved(rest) => patience.until_routed_elsewhere(&route).await.map(|()| rest)?,
-            Outcome::NeedsMedium(rest) => {
-                let waited = patience.until_medium_is_in(&route).await;
-                waited.map_err(|error| on_journal::at_first_missing(&volume, &rest, error))?;
-                rest
-            }
-            Outcome::NeedsRoom(rest, why) => {
-                patience.until_there_is_room(&route, &why).await.map(|()| rest)?
-            }
-            Outcome::Behind(rest) => patience.until_backlog_is_in(&route).await.map(|()| rest)?,
+        request = match next(&volume, &mut patience, &route, outcome).await? {
+            Next::Answer(reply) => return Ok(reply),
+            Next::Again(rest) => rest,
         };
     }
+}
+
+/// What comes after an outcome that is no error.
+enum Next {
+    Answer(Reply),
+    Again(Request),
+}
+
+/// Waits for what a request needs that came by this route.
+async fn next(
+    volume: &Volume,
+    patience: &mut Patience<'_>,
+    route: &Arc<Route>,
+    outcome: Outcome,
+) -> Result<Next> {
+    Ok(Next::Again(match outcome {
+        Outcome::Answer(answer) => return answer.map(Next::Answer),
+        Outcome::Moved(rest) => patience.until_routed_elsewhere(route).await.map(|()| rest)?,
+        Outcome::NeedsMedium(rest) => {
+            let waited = patience.until_medium_is_in(route).await;
+            waited.map_err(|error| on_journal::at_first_missing(volume, &rest, error))?;
+            rest
+        }
+        Outcome::NeedsRoom(rest, why) => {
+            patience.until_there_is_room(route, &why).await.map(|()| rest)?
+        }
+        Outcome::Behind(rest) => patience.until_backlog_is_in(route).await.map(|()| rest)?,
+    }))
 }
 
 pub(crate) fn exchanged() -> Error {

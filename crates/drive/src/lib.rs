@@ -37,6 +37,7 @@ mod copy;
 mod dirty;
 mod drive;
 mod driven;
+mod errand;
 mod event;
 mod exchange;
 mod failure;

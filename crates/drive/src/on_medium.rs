@@ -1,18 +1,110 @@
 //! A request on its way to the medium: in `present` and in `copying`.
 //!
+//! What the medium answers at once is answered on the spot (`begin`); a request that has to wait goes on from where it came to
+//! (`go_on`), or begins with waiting (`execute`). What an answer means is judged in one place.
+//!
 //! A change is acknowledged when the medium has carried it out **and** it is retained; with FUA, or where there is no
 //! room to retain it, when a sync that began later has succeeded. Whatever shows that the medium is gone is not an
 //! answer: it begins a removal, and the request moves to the next route.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
-use hotbay_block::{Durability, Error, ErrorKind, Extent, Reply, Request};
+use hotbay_block::{Durability, Error, ErrorKind, Reply, Request, Result};
 use tokio::time::sleep;
 
-use crate::attachment::{Attachment, Completion};
+use crate::attachment::{Attachment, Completion, MediumIo};
+use crate::errand::{Errand, Given};
 use crate::handle::Outcome;
 use crate::volume::Volume;
+
+/// How far a request came without waiting.
+pub(crate) enum Begun {
+    /// It is answered.
+    Answered(Result<Reply>),
+    /// It has to wait before it may go to the medium.
+    NotYet(Request),
+    /// It is at the medium, and has to wait there.
+    There(Errand<Arc<Attachment>>, Stage),
+}
+
+/// How far a request at the medium is.
+pub(crate) enum Stage {
+    /// The medium has it.
+    UnderWay(MediumIo),
+    /// The medium has answered.
+    Judged(Judged),
+}
+
+/// What the medium's answer to a request means.
+pub(crate) enum Judged {
+    /// All is said.
+    Is(Outcome),
+    /// The request is to be moved to the next route.
+    Moved,
+    /// It is retained; what remains to be done is to make it durable. Whatever happens now, the fence takes it along.
+    MakeDurable,
+    /// It is not retained: it may be acknowledged after a sync.
+    SyncFirst,
+}
+
+/// Carries out a request on the medium, as far as that goes without waiting.
+pub(crate) fn begin(volume: &Arc<Volume>, attachment: &Arc<Attachment>, request: Request) -> Begun {
+    let waits = match request.is_change() {
+        true => !attachment.hold_back().is_zero(),
+        false => matches!(request, Request::Flush),
+    };
+    if waits {
+        return Begun::NotYet(request);
+    }
+    let mut errand = match Errand::enter(attachment, request) {
+        Ok(errand) => errand,
+        Err(request) => return Begun::NotYet(request),
+    };
+    if !errand.try_claim() {
+        return Begun::NotYet(errand.into_request());
+    }
+    match errand.give() {
+        Given::UnderWay(io) => Begun::There(errand.into_owned(), Stage::UnderWay(io)),
+        Given::Answered(answer) => match judge(volume, &mut errand, answer) {
+            Judged::Is(Outcome::Answer(answer)) => Begun::Answered(answer),
+            judged => Begun::There(errand.into_owned(), Stage::Judged(judged)),
+        },
+    }
+}
+
+/// Carries out what has begun.
+pub(crate) async fn go_on(
+    volume: &Arc<Volume>,
+    mut errand: Errand<Arc<Attachment>>,
+    stage: Stage,
+) -> Outcome {
+    let judged = match stage {
+        Stage::Judged(judged) => judged,
+        Stage::UnderWay(io) => {
+            let answer = errand.attachment().answer_to(io, std::future::pending()).await;
+            judge(volume, &mut errand, answer)
+        }
+    };
+    match judged {
+        Judged::Is(outcome) => outcome,
+        Judged::Moved => Outcome::Moved(errand.into_request()),
+        Judged::MakeDurable => sync_before_answer(volume, errand.attachment()).await,
+        Judged::SyncFirst => match sync(volume, errand.attachment()).await {
+            Ok(()) => {
+                // Older changes that it covers were let go of meanwhile, and what they brought is not there any more.
+                if let Some(extent) = errand.request().extent() {
+                    errand.attachment().is_changed(extent);
+                }
+                errand.is_carried_out();
+                Outcome::Answer(Ok(Reply::Done))
+            }
+            // It was not retained, so the next route has to carry it out.
+            Err(Unsynced) => Outcome::Moved(errand.into_request()),
+        },
+    }
+}
 
 /// Carries out a request on the medium.
 pub(crate) async fn execute(
@@ -20,19 +112,25 @@ pub(crate) async fn execute(
     attachment: &Arc<Attachment>,
     request: Request,
 ) -> Outcome {
+    if matches!(request, Request::Flush) {
+        let Some(_visit) = attachment.visit() else { return Outcome::Moved(request) };
+        return sync_before_answer(volume, attachment).await;
+    }
     if request.is_change() {
         hold_back(attachment).await;
     }
-    let Some(visit) = attachment.visit() else { return Outcome::Moved(request) };
-    let outcome = match &request {
-        Request::Read { .. } | Request::Cache { .. } => look(volume, attachment, request).await,
-        Request::Flush => sync_before_answer(volume, attachment).await,
-        Request::Write { .. } | Request::Zero { .. } | Request::Trim { .. } => {
-            change(volume, attachment, request).await
-        }
+    let mut errand = match Errand::enter(Arc::clone(attachment), request) {
+        Ok(errand) => errand,
+        Err(request) => return Outcome::Moved(request),
     };
-    drop(visit);
-    outcome
+    if !errand.claim().await {
+        return Outcome::Moved(errand.into_request());
+    }
+    let stage = match errand.give() {
+        Given::UnderWay(io) => Stage::UnderWay(io),
+        Given::Answered(answer) => Stage::Judged(judge(volume, &mut errand, answer)),
+    };
+    go_on(volume, errand, stage).await
 }
 
 /// Slows a change down where a copy would not come to its end otherwise. Outside the gate, so that whoever drains it
@@ -44,88 +142,43 @@ async fn hold_back(attachment: &Attachment) {
     }
 }
 
-/// A request that changes nothing.
-async fn look(volume: &Arc<Volume>, attachment: &Arc<Attachment>, request: Request) -> Outcome {
-    let again = request.again();
-    match attachment.execute(request).await {
-        Some(Err(error)) if error.kind() == ErrorKind::Gone => {
-            volume.lose(attachment, error);
-            Outcome::Moved(again)
+/// What the answer of the medium means for a request; a change that it has carried out is entered.
+fn judge<A: Borrow<Arc<Attachment>>>(
+    volume: &Arc<Volume>,
+    errand: &mut Errand<A>,
+    answer: Option<Result<Reply>>,
+) -> Judged {
+    let Some(answer) = answer else { return Judged::Moved };
+    match answer {
+        Err(error) if error.kind() == ErrorKind::Gone => {
+            volume.lose(errand.attachment(), error);
+            Judged::Moved
         }
-        Some(answer) if !attachment.is_fenced() => Outcome::Answer(answer),
-        _ => Outcome::Moved(again),
+        Ok(_) if errand.request().is_change() => judge_change(volume, errand),
+        _ if errand.attachment().is_fenced() => Judged::Moved,
+        answer => Judged::Is(Outcome::Answer(answer)),
     }
 }
 
-/// A change of which it is not known how much the medium has of it. Where it ends like that, the blocks that it touches bear
-/// no witness.
-struct InDoubt<'a> {
-    attachment: &'a Attachment,
-    extent: Extent,
-    is_over: bool,
-}
-
-impl Drop for InDoubt<'_> {
-    fn drop(&mut self) {
-        if !self.is_over {
-            self.attachment.is_spoiled(self.extent);
-        }
-    }
-}
-
-async fn change(volume: &Arc<Volume>, attachment: &Arc<Attachment>, request: Request) -> Outcome {
-    let extent = request.extent().expect("a change has an extent");
-    // Held until the answer, so that nothing newer on this extent can be overtaken by a second try elsewhere.
-    // Whoever holds it may hang, and its thread with it.
-    let _claim = tokio::select! {
-        biased;
-        claim = attachment.claims.claim(extent) => claim,
-        () = attachment.left() => return Outcome::Moved(request),
-    };
-    if attachment.is_fenced() {
-        return Outcome::Moved(request);
-    }
-    // Until it is known to have been carried out whole, also where this is dropped.
-    let mut in_doubt = InDoubt { attachment, extent, is_over: false };
-    let Some(answer) = attachment.execute(request.again().deferred()).await else {
-        return Outcome::Moved(request);
-    };
-    if let Err(error) = answer {
-        if error.kind() == ErrorKind::Gone {
-            volume.lose(attachment, error);
-            return Outcome::Moved(request);
-        }
-        return match attachment.is_fenced() {
-            true => Outcome::Moved(request),
-            false => Outcome::Answer(Err(error)),
-        };
-    }
-    let completion = attachment.complete(&request);
+/// Enters a change that the medium has carried out.
+fn judge_change<A: Borrow<Arc<Attachment>>>(
+    volume: &Arc<Volume>,
+    errand: &mut Errand<A>,
+) -> Judged {
+    let completion = errand.attachment().complete(errand.request());
     if completion != Completion::SyncFirst {
-        in_doubt.is_over = true;
+        errand.is_carried_out();
     }
-    let stable = request.durability() == Some(Durability::Stable);
+    let is_stable = errand.request().durability() == Some(Durability::Stable);
     match completion {
-        Completion::Fenced => Outcome::Moved(request),
-        Completion::SyncFirst => match sync(volume, attachment).await {
-            Ok(()) => {
-                // Older changes that it covers were let go of meanwhile, and what they brought is not there any more.
-                attachment.is_changed(extent);
-                in_doubt.is_over = true;
-                Outcome::Answer(Ok(Reply::Done))
-            }
-            // It was not retained, so the next route has to carry it out.
-            Err(Unsynced) => Outcome::Moved(request),
-        },
-        Completion::Retained | Completion::RetainedSyncSoon if stable => {
-            // Whatever happens now, the fence takes it along; what remains to be done is to make it durable.
-            sync_before_answer(volume, attachment).await
-        }
+        Completion::Fenced => Judged::Moved,
+        Completion::SyncFirst => Judged::SyncFirst,
+        Completion::Retained | Completion::RetainedSyncSoon if is_stable => Judged::MakeDurable,
         Completion::RetainedSyncSoon => {
-            sync_soon(volume, attachment);
-            Outcome::Answer(Ok(Reply::Done))
+            sync_soon(volume, errand.attachment());
+            Judged::Is(Outcome::Answer(Ok(Reply::Done)))
         }
-        Completion::Retained => Outcome::Answer(Ok(Reply::Done)),
+        Completion::Retained => Judged::Is(Outcome::Answer(Ok(Reply::Done))),
     }
 }
 
@@ -146,7 +199,7 @@ pub(crate) struct Unsynced;
 pub(crate) async fn sync(
     volume: &Arc<Volume>,
     attachment: &Arc<Attachment>,
-) -> Result<(), Unsynced> {
+) -> std::result::Result<(), Unsynced> {
     let run = async {
         let mark = attachment.mark();
         if attachment.loss_is_reported() {
