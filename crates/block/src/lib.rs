@@ -6,6 +6,7 @@
 //! * [`Device`]: takes a [`Request`], gives an [`Execution`].
 //! * [`Status`]: what is known of bytes without reading them.
 //! * [`Extent`]: the only place where range arithmetic is done.
+//! * [`Lent`]: bytes of a read that are passed on without being copied.
 //! * [`Error`]: a small [`ErrorKind`] by what the caller should do, with context and source.
 //! * [`Medium`]: a device that can be taken away, and the [`Identity`] by which it is recognised.
 //! * [`Checked`]: wraps any device and asserts the contract of [`Device`].
@@ -51,6 +52,7 @@ pub mod conformance;
 mod device;
 mod error;
 mod extent;
+mod lent;
 mod medium;
 #[cfg(feature = "testing")]
 mod memory;
@@ -62,6 +64,7 @@ pub use checked::Checked;
 pub use device::{BoxFuture, Device, DeviceInfo, Execution};
 pub use error::{Error, ErrorKind, Result, with_sources};
 pub use extent::Extent;
+pub use lent::{Lent, Pipe};
 pub use medium::{Identity, Medium};
 #[cfg(feature = "testing")]
 pub use memory::MemoryDevice;

@@ -64,7 +64,7 @@ impl Device for MemoryDevice {
         let mut bytes = self.lock();
         let all = crate::Extent::between(0, self.info.size_bytes);
         let reply = match request {
-            Request::Read { extent, mut buffer } => {
+            Request::Read { extent, mut buffer, .. } => {
                 buffer.clear();
                 buffer.extend_from_slice(&bytes[all.range_of(extent)]);
                 Reply::Data(Payload::from(buffer.freeze()))

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::Extent;
+use crate::{Extent, Lent};
 
 /// Zeroes are handed out from here, so many at a time.
 static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
@@ -10,19 +10,21 @@ static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
 /// Bytes in one or more parts, in order. A read that is served from several places is not copied together.
 ///
 /// Zeroes that are known to be zeroes, because nothing is stored there, are kept as a number.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Payload {
     first: Part,
     rest: Vec<Part>,
 }
 
 /// A part of a [`Payload`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Part {
     /// These bytes, whatever they are.
     Data(Bytes),
     /// So many zeroes.
     Zeroes(usize),
+    /// Bytes that are not in memory; only for whoever has offered a [`Pipe`](crate::Pipe).
+    Lent(Lent),
 }
 
 impl Part {
@@ -32,6 +34,7 @@ impl Part {
         match self {
             Self::Data(data) => data.len(),
             Self::Zeroes(count) => *count,
+            Self::Lent(lent) => lent.len(),
         }
     }
 
@@ -46,6 +49,7 @@ impl Part {
         let (mut data, mut zeroes) = match self {
             Self::Data(data) => (Some(data), 0),
             Self::Zeroes(count) => (None, count),
+            Self::Lent(lent) => (Some(lent.into_bytes()), 0),
         };
         std::iter::from_fn(move || {
             let count = zeroes.min(ZEROES.len());
@@ -80,6 +84,12 @@ impl Payload {
         self.len() == 0
     }
 
+    /// Whether all of it is lent.
+    #[must_use]
+    pub fn is_lent(&self) -> bool {
+        self.parts().all(|part| matches!(part, Part::Lent(_)))
+    }
+
     /// Adds bytes behind those that are there.
     pub fn push(&mut self, data: Bytes) {
         self.add(Part::Data(data));
@@ -89,7 +99,7 @@ impl Payload {
     pub fn push_zeroes(&mut self, count: usize) {
         match self.rest.last_mut().unwrap_or(&mut self.first) {
             Part::Zeroes(before) => *before += count,
-            Part::Data(_) => self.add(Part::Zeroes(count)),
+            Part::Data(_) | Part::Lent(_) => self.add(Part::Zeroes(count)),
         }
     }
 
@@ -99,6 +109,7 @@ impl Payload {
             match part {
                 Part::Data(data) => self.push(data),
                 Part::Zeroes(count) => self.push_zeroes(count),
+                lent @ Part::Lent(_) => self.add(lent),
             }
         }
     }
@@ -132,9 +143,16 @@ impl Payload {
             match part {
                 Part::Data(data) => whole.extend_from_slice(&data),
                 Part::Zeroes(count) => whole.resize(whole.len() + count, 0),
+                Part::Lent(lent) => whole.extend_from_slice(&lent.into_bytes()),
             }
         }
         whole.freeze()
+    }
+}
+
+impl From<Lent> for Payload {
+    fn from(first: Lent) -> Self {
+        Self { first: Part::Lent(first), rest: Vec::new() }
     }
 }
 
@@ -170,7 +188,8 @@ mod tests {
         payload.extend(other);
         let data = |text: &'static [u8]| Part::Data(Bytes::from_static(text));
         let parts = [Part::Zeroes(140_000), data(b"data"), data(b"more"), Part::Zeroes(3)];
-        assert_eq!(payload.parts().cloned().collect::<Vec<_>>(), parts);
+        let shown = |part: &Part| format!("{part:?}");
+        assert!(payload.parts().map(shown).eq(parts.iter().map(shown)), "{payload:?}");
         assert_eq!(payload.len(), 140_011);
         let pieces: Vec<Bytes> = parts.into_iter().flat_map(Part::into_pieces).collect();
         let whole = [vec![0; 140_000], b"datamore\0\0\0".to_vec()].concat();

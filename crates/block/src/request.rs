@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::{Extent, Payload};
+use crate::{Extent, Payload, Pipe};
 
 /// When a change must be on stable storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +42,8 @@ pub enum Request {
         /// Memory that the device may fill and answer with. Empty, of any capacity: a device that needs
         /// more allocates it, one that has the bytes already ignores it.
         buffer: BytesMut,
+        /// A pipe in which the bytes may be lent instead. Any device may ignore it.
+        pipe: Option<Pipe>,
     },
     /// Write `data` at the extent.
     Write {
@@ -83,7 +85,7 @@ impl Request {
     /// A read into memory of the device's choice.
     #[must_use]
     pub fn read(extent: Extent) -> Self {
-        Self::Read { extent, buffer: BytesMut::new() }
+        Self::Read { extent, buffer: BytesMut::new(), pipe: None }
     }
 
     /// Zeroes, however long it takes to make them.
@@ -137,7 +139,8 @@ impl Request {
         }
     }
 
-    /// The same request to be made once more; the bytes of a write are shared, a read's buffer is not.
+    /// The same request to be made once more; the bytes of a write are shared, a read's buffer and pipe
+    /// are not.
     #[must_use]
     pub fn again(&self) -> Self {
         match self {

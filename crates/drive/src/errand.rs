@@ -92,10 +92,10 @@ impl<A: Borrow<Arc<Attachment>>> Errand<A> {
             return Given::Answered(None);
         }
         self.in_doubt = self.claimed.is_some();
-        // What moves elsewhere has its own memory again: a read's buffer is given away.
+        // What moves elsewhere has its own memory again: a read's buffer and pipe are given away.
         let request = match &mut self.request {
-            Request::Read { extent, buffer } => {
-                Request::Read { extent: *extent, buffer: std::mem::take(buffer) }
+            Request::Read { extent, buffer, pipe } => {
+                Request::Read { extent: *extent, buffer: std::mem::take(buffer), pipe: pipe.take() }
             }
             other => other.again().deferred(),
         };

@@ -29,7 +29,6 @@ mod standing;
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
 use hotbay_block::{BoxFuture, Device, DeviceInfo, Error, ErrorKind, Execution, Extent, Request};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, RwLock, watch};
@@ -237,9 +236,9 @@ struct Handle {
 }
 
 impl Handle {
-    fn read(&self, extent: Extent, buffer: BytesMut) -> Execution {
+    fn read(&self, extent: Extent, request: Request) -> Execution {
         // Looked at afterwards: meanwhile an older copy may have become the newest.
-        match self.mirrored.read(extent, buffer) {
+        match self.mirrored.read(extent, request) {
             Execution::Done(answer) => {
                 Execution::Done(self.mirrored.must_still_be(self.content).and(answer))
             }
@@ -268,7 +267,7 @@ impl Device for Handle {
     fn execute(&self, request: Request) -> Execution {
         let mirrored = || Arc::clone(&self.mirrored);
         match request {
-            Request::Read { extent, buffer } => self.read(extent, buffer),
+            Request::Read { extent, .. } => self.read(extent, request),
             Request::Cache { .. } => self.mirrored.hint(request),
             Request::Flush => Execution::later(mirrored().flush(self.content)),
             _ => Execution::later(mirrored().change(self.content, request)),

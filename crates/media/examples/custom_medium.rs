@@ -83,7 +83,7 @@ impl Image {
 
     fn transfer(&self, request: Request) -> io::Result<Reply> {
         match request {
-            Request::Read { extent, mut buffer } => {
+            Request::Read { extent, mut buffer, .. } => {
                 buffer.resize(usize::try_from(extent.length()).unwrap(), 0);
                 self.file.read_exact_at(&mut buffer, HEADER_BYTES + extent.offset())?;
                 return Ok(Reply::Data(buffer.freeze().into()));

@@ -14,13 +14,14 @@ use std::sync::{Arc, OnceLock, Weak};
 use bytes::{Bytes, BytesMut};
 use hotbay_block::{
     BoxFuture, Device, DeviceInfo, Durability, Error, ErrorKind, Execution, Extent, Hole, Identity,
-    Medium, Reply, Request, Result, Speed, Status,
+    Medium, Pipe, Reply, Request, Result, Speed, Status,
 };
 use rustix::fs::Advice;
 use rustix::io::Errno;
 
 use crate::cold_reads::{ColdReads, Ended};
 use crate::disk_name::DiskName;
+use crate::lending;
 use crate::open_file::{Fault, FileKind, OpenFile};
 use crate::pool::blocking;
 use crate::sync_queue::{SyncFailure, SyncQueue};
@@ -77,9 +78,38 @@ impl FileMedium {
         Self { name, backing, syncs }
     }
 
-    fn read(&self, extent: Extent, mut buffer: BytesMut) -> Execution {
-        buffer.clear();
-        buffer.reserve(extent.len_in_memory());
+    fn read(&self, extent: Extent, buffer: BytesMut, pipe: Option<Pipe>) -> Execution {
+        match pipe {
+            Some(pipe) => self.lend(extent, buffer, pipe),
+            None => self.copy(extent, buffer),
+        }
+    }
+
+    /// Lends what is in the page cache. Where that is on a disk, nothing promises that it still is when it is lent: so it is done
+    /// where one may wait.
+    fn lend(&self, extent: Extent, buffer: BytesMut, pipe: Pipe) -> Execution {
+        if self.backing.patience.never_waits() {
+            return match lending::lend(self.backing.open.file(), extent, pipe) {
+                Some(lent) => Execution::Done(Ok(Reply::Data(lent.into()))),
+                None => self.copy(extent, buffer),
+            };
+        }
+        if !self.backing.patience.seems_cached(self.backing.open.file(), extent) {
+            return self.copy(extent, buffer);
+        }
+        self.later(move |backing| {
+            if let Some(lent) = lending::lend(backing.open.file(), extent, pipe) {
+                return Ok(Reply::Data(lent.into()));
+            }
+            let mut buffer = memory_for(extent, buffer);
+            transfer::read_all(backing.open.file(), &mut buffer, extent)
+                .map_err(|fault| backing.open.classify(&format!("read {extent}"), fault))?;
+            Ok(Reply::Data(buffer.freeze().into()))
+        })
+    }
+
+    fn copy(&self, extent: Extent, buffer: BytesMut) -> Execution {
+        let mut buffer = memory_for(extent, buffer);
         let progress = self.backing.patience.read(self.backing.open.file(), &mut buffer, extent);
         match progress {
             Ok(Progress::Whole) => Execution::Done(Ok(Reply::Data(buffer.freeze().into()))),
@@ -282,6 +312,13 @@ impl Backing {
     }
 }
 
+/// Memory for a read. What was given along is empty where a pipe was to be used.
+fn memory_for(extent: Extent, mut buffer: BytesMut) -> BytesMut {
+    buffer.clear();
+    buffer.reserve(extent.len_in_memory());
+    buffer
+}
+
 fn sync_failure(error: &Error, source: Option<Errno>) -> SyncFailure {
     SyncFailure { kind: error.kind(), context: error.to_string(), source }
 }
@@ -293,7 +330,7 @@ impl Device for FileMedium {
 
     fn execute(&self, request: Request) -> Execution {
         match request {
-            Request::Read { extent, buffer } => self.read(extent, buffer),
+            Request::Read { extent, buffer, pipe } => self.read(extent, buffer, pipe),
             Request::Write { extent, data, durability } => self.write(extent, data, durability),
             Request::Zero { extent, hole, speed, durability } => {
                 self.zero(extent, hole, speed, durability)

@@ -38,6 +38,7 @@ mod fault;
 mod file;
 mod holes;
 mod identity;
+mod lending;
 mod lock;
 mod memory;
 mod open;

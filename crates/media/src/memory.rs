@@ -172,7 +172,7 @@ impl Device for MemoryMedium {
 
     fn execute(&self, request: Request) -> Execution {
         match request {
-            Request::Read { extent, buffer } => {
+            Request::Read { extent, buffer, .. } => {
                 return Execution::Done(Ok(Reply::Data(self.read(extent, buffer))));
             }
             Request::Write { extent, data, .. } => self.store.write(extent, &data),

@@ -58,6 +58,16 @@ impl Patience {
         !self.read_refused.load(Ordering::Relaxed)
     }
 
+    /// Whether nothing that is done with the file waits for a disk.
+    pub(crate) const fn never_waits(&self) -> bool {
+        self.in_memory
+    }
+
+    /// Whether an extent is probably in the page cache: its first and its last byte are.
+    pub(crate) fn seems_cached(&self, file: impl AsFd, extent: Extent) -> bool {
+        self.is_cached(&file, extent.offset()) && self.is_cached(&file, extent.end() - 1)
+    }
+
     /// Reads what is missing of `extent` behind the bytes in `buffer`, as far as that does not wait.
     pub(crate) fn read(
         &self,

@@ -12,15 +12,17 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use hotbay_block::Lent;
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::pipe::{SpliceFlags, splice};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::coop;
 use tokio_rustls::server::TlsStream;
 
-use crate::session::{Look, Looked};
+use crate::session::{Look, Looked, Splice};
 
 /// The bytes that a look takes at once: a small request with its payload. The rest of a longer one is received
 /// where it is to be.
@@ -154,6 +156,30 @@ impl Look for TlsStream<Connection> {
     }
 }
 
+impl Splice for Connection {
+    fn splices(&self) -> bool {
+        true
+    }
+
+    fn poll_splice(&mut self, context: &mut Context<'_>, lent: &Lent) -> Poll<io::Result<usize>> {
+        let socket = self.watched()?.get_mut();
+        loop {
+            ready!(socket.poll_write_ready(context))?;
+            match socket.try_splice(lent) {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                    ) => {}
+                spliced => return Poll::Ready(spliced),
+            }
+        }
+    }
+}
+
+/// What is encrypted has to be in memory.
+impl Splice for TlsStream<Connection> {}
+
 impl AsyncRead for Connection {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -233,6 +259,26 @@ impl AsyncWrite for Connection {
 }
 
 impl Watched {
+    fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Unix(stream) => stream.poll_write_ready(context),
+            Self::Tcp(stream) => stream.poll_write_ready(context),
+        }
+    }
+
+    /// Takes what there is room for; that there is none is told, and noted for the next look whether there is.
+    fn try_splice(&self, lent: &Lent) -> io::Result<usize> {
+        let socket = self.as_fd();
+        let splice = || {
+            let (reader, flags) = (lent.reader(), SpliceFlags::NONBLOCK);
+            Ok(splice(reader, None, socket, None, lent.len(), flags)?)
+        };
+        match self {
+            Self::Unix(stream) => stream.try_io(Interest::WRITABLE, splice),
+            Self::Tcp(stream) => stream.try_io(Interest::WRITABLE, splice),
+        }
+    }
+
     fn unwatch(self) -> io::Result<Unwatched> {
         match self {
             Self::Unix(stream) => stream.into_std().map(Unwatched::Unix),

@@ -21,7 +21,7 @@ use crate::exports::Negotiable;
 use crate::listener::{self, Inherited, Listener};
 use crate::negotiation::{Agreed, NegotiationError, Outcome, negotiate};
 use crate::peer::Peer;
-use crate::session::{self, Budget, End, Floor, Look};
+use crate::session::{self, Budget, End, Floor, Look, Splice};
 use crate::tls::{Tls, TlsMode};
 use crate::{BindError, Exports, Limits, ListenAddress, Sessions};
 
@@ -272,7 +272,7 @@ async fn negotiate_in_either(
 }
 
 /// Runs the session that was agreed upon, and lets its client take the last replies.
-async fn hold<S: AsyncRead + AsyncWrite + Look + Unpin>(
+async fn hold<S: AsyncRead + AsyncWrite + Look + Splice + Unpin>(
     mut stream: S,
     agreed: Agreed,
     context: &Context,
@@ -284,7 +284,7 @@ async fn hold<S: AsyncRead + AsyncWrite + Look + Unpin>(
     }
 }
 
-async fn converse<S: AsyncRead + AsyncWrite + Look + Unpin>(
+async fn converse<S: AsyncRead + AsyncWrite + Look + Splice + Unpin>(
     stream: &mut S,
     Agreed { chosen, received }: Agreed,
     context: &Context,

@@ -62,7 +62,8 @@ pub(super) async fn buffers(device: &dyn Device) -> Result<(), Broken> {
         let length = extent.len_in_memory();
         for capacity in [0, 1, length - 1, length, length + 4096] {
             let buffer = BytesMut::with_capacity(capacity);
-            let answer = device.execute(Request::Read { extent, buffer }).answer().await;
+            let answer =
+                device.execute(Request::Read { extent, buffer, pipe: None }).answer().await;
             model.compare(extent, &expect_data(extent, answer)?)?;
         }
     }

@@ -83,7 +83,7 @@ fn each_wrong_device_is_found_by_its_rule() {
             Some(device.execute(Request::Write { extent, data: sector.into(), durability }))
         }),
         ("a read needs no buffer and any will do", |device, request| match request {
-            Request::Read { extent, buffer } if buffer.capacity() > extent.len_in_memory() => {
+            Request::Read { extent, buffer, .. } if buffer.capacity() > extent.len_in_memory() => {
                 let bytes = vec![0; extent.len_in_memory()];
                 drop(device.content());
                 Some(Execution::Done(Ok(Reply::Data(Payload::from(bytes::Bytes::from(bytes))))))

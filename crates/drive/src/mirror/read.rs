@@ -6,7 +6,6 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use bytes::BytesMut;
 use futures_util::future::{Either, select};
 use hotbay_block::{Execution, Extent, Reply, Request, Result};
 
@@ -41,9 +40,9 @@ struct Choice {
 
 impl Mirrored {
     /// Reads from one copy, and from another one where that fails.
-    pub(super) fn read(self: &Arc<Self>, extent: Extent, buffer: BytesMut) -> Execution {
+    pub(super) fn read(self: &Arc<Self>, extent: Extent, request: Request) -> Execution {
         let choice = self.choose(extent, Tried::default()).expect("a copy is in sync");
-        match self.copies[choice.copy].device.execute(Request::Read { extent, buffer }) {
+        match self.copies[choice.copy].device.execute(request) {
             Execution::Done(Ok(reply)) => Execution::Done(Ok(reply)),
             execution => Execution::later(Arc::clone(self).go_on(extent, choice, execution)),
         }

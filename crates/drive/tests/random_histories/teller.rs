@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hotbay_block::{Device, Durability, Error, ErrorKind, Extent, Hole, Reply, Request};
+use hotbay_block::{
+    Device, Durability, Error, ErrorKind, Extent, Hole, Part, Payload, Reply, Request,
+};
 use hotbay_drive::{
     AbsentReads, AutoInsert, Drive, Retention, State, VolumeSettings, WhenOccupied,
 };
@@ -206,7 +208,7 @@ impl<'h> Teller<'h> {
         }
         for Answered { client, answer, .. } in answered {
             if let Some(Ok(Reply::Data(payload))) = answer {
-                model.check(client.from, &payload.clone().into_bytes(), &batch)?;
+                model.check(client.from, &bytes_of(payload), &batch)?;
             }
         }
         model.made(&batch);
@@ -460,4 +462,13 @@ async fn bring_in(drive: &Drive, place: usize) -> Result<(), String> {
         }
     }
     Err(format!("it stays {}: {last}", volume.state()))
+}
+
+fn bytes_of(payload: &Payload) -> Vec<u8> {
+    let pieces = payload.parts().map(|part| match part {
+        Part::Data(data) => data.to_vec(),
+        Part::Zeroes(count) => vec![0; *count],
+        Part::Lent(_) => unreachable!("no pipe was offered"),
+    });
+    pieces.collect::<Vec<_>>().concat()
 }

@@ -145,7 +145,7 @@ impl Device for RemoteMedium {
     fn execute(&self, request: Request) -> Execution {
         let link = Arc::clone(&self.link);
         match request {
-            Request::Read { extent, buffer } => Execution::later(link.read(extent, buffer)),
+            Request::Read { extent, buffer, .. } => Execution::later(link.read(extent, buffer)),
             Request::Write { extent, data, durability } => {
                 Execution::later(link.write(extent, data, durability))
             }

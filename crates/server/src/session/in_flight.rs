@@ -19,6 +19,8 @@ pub(super) struct Awaited {
     pub(super) expects: Expects,
     /// The bytes that it carries, in either direction.
     pub(super) carried_bytes: usize,
+    /// Whether a pipe was offered with it.
+    pub(super) is_offered_pipe: bool,
     /// What is counted of it.
     pub(super) counted: Counted,
 }

@@ -3,11 +3,12 @@
 //! A device may copy from the page cache on the thread that calls it. For a long READ that takes as long as to send it,
 //! and a thread that does both by turns leaves its client waiting. So a long READ is copied by a thread of the blocking
 //! pool while this one sends what was copied before, if there is anything else to do: a READ on its own would only
-//! be later by the hand-over.
+//! be later by the hand-over. What a device lends (see `pipes`) is not copied, and stays on this thread.
 
 use std::sync::Arc;
 
 use hotbay_block::{Device, Error, ErrorKind, Execution, Request};
+use hotbay_nbd::{Command, RequestHeader};
 use tokio::task::spawn_blocking;
 
 /// From this length on, copying takes much longer than a hand-over to another thread.
@@ -18,8 +19,8 @@ const LONG_BYTES: u64 = 256 << 10;
 pub(super) const IN_FLIGHT_MAX: usize = 8;
 
 /// Whether a request is a long READ.
-pub(super) fn is_long_read(request: &Request) -> bool {
-    matches!(request, Request::Read { extent, .. } if extent.length() >= LONG_BYTES)
+pub(super) fn is_long_read(header: &RequestHeader) -> bool {
+    header.command == Command::Read && header.length >= LONG_BYTES
 }
 
 /// Gives a request to the device on a thread of the blocking pool. Once it has begun there it goes on whatever becomes of

@@ -1,8 +1,8 @@
 //! The loop between one socket and one device, after the negotiation.
 //!
 //! One task, one loop, no queue to another task: what the device can answer at once is received, carried out and
-//! answered without a hand-over, but for long READs (see `long_read`); a long WRITE is carried out in parts (see
-//! `long_write`). Each round
+//! answered without a hand-over, but for long READs (see `long_read`), which are not copied at all where the device lends what
+//! it has (see `pipes`); a long WRITE is carried out in parts (see `long_write`). Each round
 //!
 //! 1. receives once, unless a limit is reached;
 //! 2. gives the device every request that is there in full. What is answered at once becomes a reply; what is
@@ -31,6 +31,7 @@ mod in_flight;
 mod intake;
 mod long_read;
 mod long_write;
+mod pipes;
 mod replies;
 mod requests;
 mod rest;
@@ -45,7 +46,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{FuturesUnordered, Stream};
-use hotbay_block::{BoxFuture, Checked, Device, Execution, Payload, Reply, Request};
+use hotbay_block::{BoxFuture, Checked, Device, Execution, Lent, Payload, Reply, Request};
 use hotbay_nbd::{Command, CommandFlags, Dialect, ErrorNumber, RequestHeader};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
@@ -55,6 +56,7 @@ pub(crate) use self::budget::{Budget, Share};
 use self::in_flight::{Answered, Awaited, Expects, InFlight, Said, UnderWay};
 use self::intake::{Admission, Intake, Next, OutOfStep};
 use self::long_write::LongWrite;
+use self::pipes::Pipes;
 use self::replies::{PIECES_MAX, Replies};
 use self::rest::Rest;
 use self::spin::Waited;
@@ -73,6 +75,19 @@ const BATCH_BYTES: usize = 256 << 10;
 
 /// A WRITE of more than this is received without a spin for it, in bytes.
 const SPUN_BYTES_MAX: usize = 4 << 10;
+
+/// A stream that can take what is lent out of a pipe by itself, or cannot.
+pub(crate) trait Splice {
+    /// Whether it can.
+    fn splices(&self) -> bool {
+        false
+    }
+
+    /// Takes some of what is lent, as soon as there is room for some; tells how many bytes.
+    fn poll_splice(&mut self, _context: &mut Context<'_>, _lent: &Lent) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+    }
+}
 
 /// Why a session has ended.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +117,7 @@ pub(crate) enum End {
 /// Returns when every request that was taken has been answered by the device, and the answers have been
 /// sent, if the client still takes them. Dropping the future drops requests in flight: only for a server that
 /// has run out of time.
-pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Look + Unpin>(
+pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Look + Splice + Unpin>(
     stream: &mut S,
     (received, terms): (BytesMut, Terms),
     Opened { device, exchanged }: Opened,
@@ -114,6 +129,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Look + Unpin>(
     let stops = FuturesUnordered::new();
     stops.push(stop(exchanged, End::Exchanged));
     stops.push(stop(stopped, End::Stopped));
+    let pipes = Pipes::new(stream.splices());
     let mut session = Session {
         stream,
         device: Arc::new(Checked::new(device)),
@@ -125,6 +141,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Look + Unpin>(
         // Bytes that came behind the negotiation are requests already.
         waits_for: WaitsFor::Turn,
         arena: Arena::default(),
+        pipes,
         long_write: None,
         in_flight: InFlight::default(),
         replies: Replies::new(terms.dialect),
@@ -186,6 +203,7 @@ struct Session<'a, S> {
     intake: Intake,
     waits_for: WaitsFor,
     arena: Arena,
+    pipes: Pipes,
     /// The WRITE that is being received in parts.
     long_write: Option<LongWrite>,
     in_flight: InFlight,
@@ -198,7 +216,7 @@ struct Session<'a, S> {
     tally: Tally,
 }
 
-impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
+impl<'a, S: AsyncRead + AsyncWrite + Look + Splice + Unpin> Session<'a, S> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
         self.spin.begin_turn();
         self.poll_stops(context);
@@ -313,12 +331,19 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
     }
 
     fn execute(&mut self, header: &RequestHeader, data: Bytes) {
-        let awaited = self.awaited(header);
+        let mut awaited = self.awaited(header);
         if header.command == Command::BlockStatus {
             return self.execute_status(header, &data, awaited);
         }
-        match requests::translate(header, data, &mut self.arena) {
-            Ok(request) => match self.begin(request) {
+        let is_long_read = long_read::is_long_read(header);
+        let pipe = match is_long_read {
+            true => self.pipes.offer(header.length, self.load().requests),
+            false => None,
+        };
+        awaited.is_offered_pipe = pipe.is_some();
+        let is_copied = is_long_read && !(awaited.is_offered_pipe && self.pipes.are_used());
+        match requests::translate(header, data, &mut self.arena, pipe) {
+            Ok(request) => match self.begin(request, is_copied) {
                 Execution::Done(result) => {
                     self.answer(Answered { awaited, result: result.map(Said::Reply) });
                 }
@@ -336,6 +361,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
             asked: requests::asked(header),
             expects: requests::expects(header),
             carried_bytes: requests::carried_bytes(header, self.terms.dialect),
+            is_offered_pipe: false,
             counted: self.tally.take(Operation::of(header.command), header.length),
         }
     }
@@ -371,11 +397,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
         }
     }
 
-    /// Gives a request to the device, on this thread unless a long READ would keep it from other work.
-    fn begin(&self, request: Request) -> Execution {
+    /// Gives a request to the device, on this thread unless a long READ that is copied would keep it from other work.
+    fn begin(&self, request: Request, is_copied_long: bool) -> Execution {
         let in_flight = self.in_flight.len();
         let other_work = in_flight > 0 || !self.replies.is_empty() || self.intake.is_amid_request();
-        if long_read::is_long_read(&request) && other_work && in_flight < long_read::IN_FLIGHT_MAX {
+        if is_copied_long && other_work && in_flight < long_read::IN_FLIGHT_MAX {
             long_read::execute_elsewhere(&self.device, request)
         } else {
             self.device.execute(request)
@@ -394,6 +420,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
 
     /// Makes a reply of an answer.
     fn answer(&mut self, Answered { awaited, result }: Answered) {
+        if awaited.is_offered_pipe {
+            self.pipes
+                .note(matches!(&result, Ok(Said::Reply(Reply::Data(data))) if data.is_lent()));
+        }
         let answer = match (result, awaited.expects) {
             (Ok(Said::Reply(Reply::Data(payload))), Expects::Data(bytes))
                 if is_of(&payload, bytes) =>
@@ -435,12 +465,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
     fn poll_send(&mut self, context: &mut Context<'_>) -> bool {
         let mut any = false;
         while !self.replies.is_empty() {
-            let mut slices = [IoSlice::new(&[]); PIECES_MAX];
-            let count = self.replies.slices(&mut slices);
-            let slices = slices.get(..count).unwrap_or_default();
-            match Pin::new(&mut *self.stream).poll_write_vectored(context, slices) {
+            match self.poll_send_some(context) {
                 Poll::Ready(Ok(0)) => self.discard(End::Lost(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(sent)) => self.replies.advance(sent),
+                Poll::Ready(Ok(sent)) => {
+                    let emptied = self.replies.advance(sent);
+                    emptied.into_iter().for_each(|pipe| self.pipes.take_back(pipe));
+                }
                 Poll::Ready(Err(error)) => self.discard(End::Lost(error)),
                 Poll::Pending => return any,
             }
@@ -449,6 +479,16 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
         }
         self.poll_flush(context);
         any
+    }
+
+    fn poll_send_some(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Some(lent) = self.replies.next_lent() {
+            return self.stream.poll_splice(context, lent);
+        }
+        let mut slices = [IoSlice::new(&[]); PIECES_MAX];
+        let count = self.replies.slices(&mut slices);
+        let slices = slices.get(..count).unwrap_or_default();
+        Pin::new(&mut *self.stream).poll_write_vectored(context, slices)
     }
 
     fn poll_flush(&mut self, context: &mut Context<'_>) {
@@ -463,10 +503,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Look + Unpin> Session<'a, S> {
 
     /// Lets go of memory after a while without work.
     fn poll_rest(&mut self, context: &mut Context<'_>) {
-        let holds_memory = self.intake.holds_memory() || self.arena.holds_memory();
-        if holds_memory && self.load().is_nothing() && self.rest.poll_due(context).is_ready() {
+        let holds_something =
+            self.intake.holds_memory() || self.arena.holds_memory() || self.pipes.are_kept();
+        if holds_something && self.load().is_nothing() && self.rest.poll_due(context).is_ready() {
             self.intake.release();
             self.arena.release();
+            self.pipes.release();
             self.replies.release();
         }
     }

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
-use hotbay_block::{Part, Payload};
+use hotbay_block::{Lent, Part, Payload, Pipe};
 use hotbay_nbd::{Chunk, Dialect, ErrorNumber, ReplyTo, SimpleReply};
 
 use super::answer::{Answer, Asked, Failure};
@@ -36,6 +36,8 @@ enum Piece {
         ends: usize,
     },
     Data(Bytes),
+    /// They go to the stream by themselves.
+    Lent(Lent),
 }
 
 /// Whether a header is the last one of its reply.
@@ -50,6 +52,7 @@ impl Piece {
         match self {
             Self::Headers { bytes, .. } => *bytes,
             Self::Data(data) => data.len(),
+            Self::Lent(lent) => lent.len(),
         }
     }
 }
@@ -69,7 +72,7 @@ impl Replies {
                 self.put_simple(to, Ok(()));
                 payload.into_parts().for_each(|part| self.put_data(part));
             }
-            (_, Ok(Answer::Data(payload))) => self.put_read(asked, &payload),
+            (_, Ok(Answer::Data(payload))) => self.put_read(asked, payload),
             (_, Ok(Answer::Status(said))) => self.put_status(to, &said),
             (Dialect::Extended, Ok(Answer::Done)) => self.put_chunk(to, &Chunk::None, Last::Yes),
             (_, Ok(Answer::Done)) => self.put_simple(to, Ok(())),
@@ -82,26 +85,28 @@ impl Replies {
     }
 
     /// Adds the bytes of a READ: a chunk for bytes that follow each other, a chunk for zeroes that are known to be some.
-    fn put_read(&mut self, Asked { to, in_one_chunk, .. }: Asked, payload: &Payload) {
+    fn put_read(&mut self, Asked { to, in_one_chunk, .. }: Asked, payload: Payload) {
         let is_hole = |part: &Part| !in_one_chunk && matches!(part, Part::Zeroes(_));
         let (mut offset, end) = (to.offset, to.offset + wide(payload.len()));
         if offset == end {
             return self.put_chunk(to, &Chunk::None, Last::Yes);
         }
-        let mut parts = payload.parts().peekable();
+        let mut parts = payload.into_parts().peekable();
         while let Some(part) = parts.next() {
-            let rest = parts.clone().take_while(|next| !is_hole(part) && !is_hole(next));
-            let bytes = part.len() + rest.map(Part::len).sum::<usize>();
+            let (mut bytes, is_a_hole) = (part.len(), is_hole(&part));
+            let mut more = Vec::new();
+            while let Some(next) = parts.next_if(|next| !is_a_hole && !is_hole(next)) {
+                bytes += next.len();
+                more.push(next);
+            }
             let length = u32::try_from(bytes).expect("the length of a READ is bounded");
             let last = if offset + wide(bytes) == end { Last::Yes } else { Last::No };
-            if is_hole(part) {
+            if is_a_hole {
                 self.put_chunk(to, &Chunk::Hole { offset, length }, last);
             } else {
                 self.put_chunk(to, &Chunk::Data { offset, length }, last);
-                self.put_data(part.clone());
-                while let Some(part) = parts.next_if(|next| !is_hole(next)) {
-                    self.put_data(part.clone());
-                }
+                self.put_data(part);
+                more.into_iter().for_each(|part| self.put_data(part));
             }
             offset += wide(bytes);
         }
@@ -141,6 +146,10 @@ impl Replies {
     }
 
     fn put_data(&mut self, part: Part) {
+        if let Part::Lent(lent) = part {
+            self.bytes += lent.len();
+            return self.pieces.push_back(Piece::Lent(lent));
+        }
         for piece in part.into_pieces().filter(|piece| !piece.is_empty()) {
             self.bytes += piece.len();
             self.pieces.push_back(Piece::Data(piece));
@@ -162,7 +171,15 @@ impl Replies {
         self.bytes == 0
     }
 
-    /// The first pieces, for one write.
+    /// What comes next, where that goes to the stream by itself.
+    pub(super) fn next_lent(&self) -> Option<&Lent> {
+        match self.pieces.front() {
+            Some(Piece::Lent(lent)) => Some(lent),
+            _ => None,
+        }
+    }
+
+    /// The first pieces, for one write, up to what goes to the stream by itself.
     pub(super) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; PIECES_MAX]) -> usize {
         let mut headers: &[u8] = &self.headers;
         let mut count = 0;
@@ -174,14 +191,17 @@ impl Replies {
                     IoSlice::new(these)
                 }
                 Piece::Data(data) => IoSlice::new(data),
+                Piece::Lent(_) => break,
             };
             count += 1;
         }
         count
     }
 
-    /// Takes `sent` bytes from the front.
-    pub(super) fn advance(&mut self, mut sent: usize) {
+    /// Takes `sent` bytes from the front, and gives the pipe back in which they were lent, where it is empty now. Those that
+    /// were lent are taken by themselves.
+    pub(super) fn advance(&mut self, mut sent: usize) -> Option<Pipe> {
+        let mut emptied = None;
         self.bytes -= sent;
         while sent > 0
             && let Some(piece) = self.pieces.front_mut()
@@ -198,11 +218,15 @@ impl Replies {
                     }
                 }
                 Piece::Data(data) => data.advance(taken),
+                Piece::Lent(lent) => lent.taken(taken),
             }
-            if taken == length {
-                self.pieces.pop_front();
+            if taken == length
+                && let Some(Piece::Lent(lent)) = self.pieces.pop_front()
+            {
+                emptied = lent.into_pipe();
             }
         }
+        emptied
     }
 
     /// Throws away all that waits.
@@ -312,15 +336,18 @@ mod tests {
 
     #[test]
     fn a_read_is_answered_in_chunks_and_zeroes_are_not_sent() {
-        let mut payload = Payload::from(Bytes::from_static(b"ab"));
-        payload.push(Bytes::from_static(b"cd"));
-        payload.push_zeroes(100_000);
-        payload.push(Bytes::from_static(b"e"));
-        payload.push_zeroes(1);
+        let payload = || {
+            let mut payload = Payload::from(Bytes::from_static(b"ab"));
+            payload.push(Bytes::from_static(b"cd"));
+            payload.push_zeroes(100_000);
+            payload.push(Bytes::from_static(b"e"));
+            payload.push_zeroes(1);
+            payload
+        };
         let answer = |in_one_chunk| {
             let mut replies = Replies::new(Dialect::Structured);
             let asked = Asked { in_one_chunk, ..asked(9) };
-            replies.push(asked, Ok(Answer::Data(payload.clone())));
+            replies.push(asked, Ok(Answer::Data(payload())));
             assert_eq!(replies.count(), 1);
             chunks(&drain(&mut replies, usize::MAX))
         };

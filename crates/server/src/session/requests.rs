@@ -1,7 +1,7 @@
 //! A request of NBD as one of a device.
 
-use bytes::Bytes;
-use hotbay_block::{Durability, Extent, Hole, Request, Speed};
+use bytes::{Bytes, BytesMut};
+use hotbay_block::{Durability, Extent, Hole, Pipe, Request, Speed};
 use hotbay_nbd::{
     Command, CommandFlags, Dialect, ErrorNumber, ReplyTo, RequestHeader, StatusPayload,
 };
@@ -18,12 +18,13 @@ const PIECES_FOR_ONE: usize = 64;
 /// What the answer to a BLOCK_STATUS counts for, in bytes: three contexts that tell all pieces apart.
 const STATUS_BYTES: u64 = 3 * 16 * 1024;
 
-/// The request for the device; a read gets its memory from the arena. The header has passed
+/// The request for the device; a read gets its memory from the arena, unless a pipe is offered with it. The header has passed
 /// [`RequestHeader::refusal`].
 pub(super) fn translate(
     header: &RequestHeader,
     data: Bytes,
     arena: &mut Arena,
+    pipe: Option<Pipe>,
 ) -> Result<Request, Failure> {
     let durability = if header.flags.contains(CommandFlags::FUA) {
         Durability::Stable
@@ -36,8 +37,11 @@ pub(super) fn translate(
     let extent = extent(header)?;
     Ok(match header.command {
         Command::Read => {
-            let buffer = arena.buffer(extent.len_in_memory());
-            Request::Read { extent, buffer }
+            let buffer = match pipe {
+                Some(_) => BytesMut::new(),
+                None => arena.buffer(extent.len_in_memory()),
+            };
+            Request::Read { extent, buffer, pipe }
         }
         Command::Write => Request::Write { extent, data, durability },
         Command::WriteZeroes => {

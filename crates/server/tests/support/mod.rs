@@ -60,7 +60,7 @@ impl Device for Gated {
     }
 
     fn execute(&self, request: Request) -> Execution {
-        let Request::Read { extent, mut buffer } = request else {
+        let Request::Read { extent, mut buffer, .. } = request else {
             return Execution::Done(Ok(Reply::Done));
         };
         let mut open = self.open.clone();

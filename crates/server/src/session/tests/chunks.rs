@@ -68,13 +68,13 @@ fn at(offset: u64, rest: &[u8]) -> Vec<u8> {
 async fn a_read_comes_in_chunks_with_zeroes_as_holes() {
     for dialect in DIALECTS {
         let mut stage = stage_in(dialect);
-        let mut payload = Payload::from(Bytes::from_static(b"abc"));
-        payload.push_zeroes(1000);
         for flags in [CommandFlags::NONE, CommandFlags::DF] {
             let request = ask_with(dialect, Command::Read, flags, 5, 1003);
             stage.client.write_all(&request).await.unwrap();
             let call = stage.calls.recv().await.unwrap();
-            call.answer(Ok(Reply::Data(payload.clone())));
+            let mut payload = Payload::from(Bytes::from_static(b"abc"));
+            payload.push_zeroes(1000);
+            call.answer(Ok(Reply::Data(payload)));
         }
         let client = &mut stage.client;
         assert_eq!(chunk(client, dialect).await, (5, 1, false, at(OFFSET, b"abc")));

@@ -41,6 +41,8 @@ impl Look for DuplexStream {
     }
 }
 
+impl Splice for DuplexStream {}
+
 /// A request that waits for the test to answer it.
 struct Call {
     request: Request,

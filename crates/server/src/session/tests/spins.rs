@@ -22,6 +22,8 @@ enum Sight {
     Blind,
 }
 
+impl Splice for Watched {}
+
 impl Look for Watched {
     fn look(&mut self) -> Looked {
         self.looks.fetch_add(1, Ordering::Relaxed);
