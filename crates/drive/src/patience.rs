@@ -3,14 +3,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
 
 use hotbay_block::{Error, ErrorKind, Result};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::event::EventKind;
 use crate::route::Route;
 use crate::settings::{AbsentReads, JournalFull};
 use crate::volume::Volume;
+
+/// How often one who waits for room looks whether the journal's file system has some again.
+const ROOM_RETRY: Duration = Duration::from_secs(1);
 
 /// The patience of one request. Its deadline is set when it waits for the first time.
 #[derive(Debug)]
@@ -118,6 +122,8 @@ impl<'a> Patience<'a> {
                 biased;
                 () = room => {}
                 () = self.volume.routed_elsewhere(seen) => {}
+                // Nobody tells when the file system has room again.
+                () = sleep(ROOM_RETRY) => {}
             }
         };
         let waited = timeout_at(deadline, change).await;

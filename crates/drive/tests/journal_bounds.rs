@@ -179,8 +179,11 @@ async fn a_full_disk_under_the_journal_is_waited_out() {
     *world.mood("a").lock() = Refuses::NewFiles;
     let (mib, kind) = fill(&device).await;
     assert_eq!((kind, volume(&drive).state()), (ErrorKind::NoSpace, State::Absent));
+    let waiting = begin(&device, writing(mib * MIB, MIB, 2));
+    let_others_run().await;
     *world.mood("a").lock() = Refuses::Nothing;
-    write(&device, mib * MIB, MIB, 2).await;
+    // Nobody tells that there is room again.
+    waiting.await.unwrap().unwrap();
     insert(&drive, "a").await;
     assert_filled(&read(&device, mib * MIB, MIB).await, 2, "written in the end");
 }
