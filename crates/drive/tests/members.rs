@@ -341,3 +341,53 @@ async fn a_medium_that_hangs_as_it_grows_is_lost() {
     assert_eq!(volume(&drive).state(), State::Absent);
     held.release();
 }
+
+/// It is known before the medium grows, so that a crash in between leaves a medium that is the volume's own.
+#[tokio::test(start_paused = true)]
+async fn that_a_volume_grows_is_recorded_before_its_medium_does() {
+    let world = World::one();
+    let drive = Arc::new(world.started().await);
+    let held = world.disk("disk-a").hold(Op::Grow);
+    let growing = {
+        let drive = Arc::clone(&drive);
+        tokio::spawn(async move { drive.grow("a", LARGER).await })
+    };
+    held.until_stuck(1).await;
+    assert_eq!(world.records.of("a").unwrap().grows_to, Some(LARGER));
+    held.release();
+    growing.await.unwrap().unwrap();
+    // And afterwards it is that size by which the medium is known.
+    drive.eject("a").await.unwrap();
+    insert(&drive, "a").await;
+    assert_eq!(world.records.of("a").unwrap().identity.unwrap().size_bytes, LARGER);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_is_being_replayed_is_not_removed() {
+    let (world, drive) = one_of_two().await;
+    add(&world, &drive, "b").await.unwrap();
+    let (b, drive) = (drive.volume("b").unwrap(), Arc::new(drive));
+    drive.eject("b").await.unwrap();
+    write(&b.open(), 0, 512, 5).await;
+    let held = world.disk("disk-b").hold(Op::Change);
+    let inserting = {
+        let drive = Arc::clone(&drive);
+        tokio::spawn(async move { insert(&drive, "b").await })
+    };
+    held.until_stuck(1).await;
+    let refused = remove(&drive, "b").await.unwrap_err();
+    assert!(refused.message().contains("volume b is replaying"), "{refused}");
+    held.release();
+    inserting.await.unwrap();
+    assert_eq!(remove(&drive, "b").await.unwrap(), Leavings::Nothing);
+}
+
+#[tokio::test(start_paused = true)]
+async fn there_is_no_second_volume_of_a_name() {
+    let (world, drive) = one_of_two().await;
+    let other = World::one();
+    let twin = drive.add(other.setup(&settings("a"), 9).await, Box::pin(async { Ok(()) })).await;
+    assert_eq!(twin.unwrap_err().message(), "there is a volume a already");
+    assert_eq!(names(&drive), ["a"]);
+    drop(world);
+}

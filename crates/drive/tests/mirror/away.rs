@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hotbay_drive::EventKind;
+use hotbay_drive::{CopyRecord, EventKind};
 use tokio::time::sleep;
 
 use super::support::*;
@@ -24,6 +24,9 @@ async fn a_copy_that_was_away_gets_what_was_changed_and_no_more() {
     insert(&drive, "a").await;
     both_in_sync(&mirror).await;
     assert!(pair.world.disk("disk-a").changes() - changes < 8, "little was written");
+    let saved = pair.records.saved();
+    let is_newest = |copy: &CopyRecord| copy.generation == saved.generation;
+    assert!(saved.copies.iter().all(is_newest), "that it is back is recorded: {saved:?}");
     assert_filled(&pair.durable("a")[2 << 20..(2 << 20) + 4096], 5, "it has the change");
 }
 
@@ -85,4 +88,22 @@ async fn a_change_of_what_is_being_copied_is_on_both() {
     for copy in ["a", "b"] {
         assert_filled(&pair.durable(copy)[..4096], 2, copy);
     }
+}
+
+/// With all media away the last copies in sync stay so: what they take goes to each of their journals.
+#[tokio::test(start_paused = true)]
+async fn copies_that_leave_together_stay_in_sync() {
+    let pair = Pair::new();
+    let (drive, mirror) = pair.start().await;
+    both_in_sync(&mirror).await;
+    let (_, _) = tokio::join!(drive.pull("a"), drive.pull("b"));
+    let device = as_dyn(&mirror);
+    write(&device, 0, 4096, 1).await;
+    sleep(Duration::from_secs(5)).await;
+    write(&device, MIB, 4096, 2).await;
+    assert!(mirror.copy("a").unwrap().in_sync && mirror.copy("b").unwrap().in_sync);
+    // Whichever comes back first has everything.
+    insert(&drive, "b").await;
+    assert_filled(&read(&device, 0, 4096).await, 1, "from b");
+    assert_filled(&read(&device, MIB, 4096).await, 2, "from b");
 }

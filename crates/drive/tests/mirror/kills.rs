@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotbay_drive::Mirror;
+use hotbay_drive::{Mirror, State};
 use tokio::time::sleep;
 
 use super::support::*;
@@ -67,5 +67,56 @@ fn what_was_under_way_in_a_kill_is_the_same_on_both() {
         both_in_sync(&mirror).await;
         flush(&as_dyn(&mirror)).await;
         assert!(pair.durable("a") == pair.durable("b"), "they differ after a kill");
+    });
+}
+
+/// A mirror that was in sync and quiet, and whose daemon was killed.
+fn quiet_and_killed(pair: &Pair) {
+    let process = Process::start(&pair.world);
+    process.run(async |drive| {
+        let mirror = Mirror::start(&drive, Arc::clone(&pair.records) as _).await.unwrap();
+        both_in_sync(&mirror).await;
+        write(&as_dyn(&mirror), 0, 4 * MIB, 1).await;
+        sleep(Duration::from_secs(11)).await;
+        assert_eq!(pair.records.saved().marked, []);
+    });
+    process.kill();
+}
+
+/// What nobody knows as a copy gets everything: here the volume has another content by now, which no mark tells of.
+#[test]
+fn a_volume_with_another_content_gets_everything() {
+    let pair = Pair::new();
+    quiet_and_killed(&pair);
+    pair.world.cabinet.make("other", SIZE_BYTES).fill(9);
+    let process = Process::start(&pair.world);
+    process.run(async |drive| {
+        // As no copy, but a volume alone.
+        until(&drive.volume("b").unwrap(), State::Present).await;
+        drive.exchange("b", "other").await.unwrap();
+    });
+    process.kill();
+    let process = Process::start(&pair.world);
+    process.run(async |drive| {
+        let mirror = Mirror::start(&drive, Arc::clone(&pair.records) as _).await.unwrap();
+        assert!(!mirror.copy("b").unwrap().in_sync);
+        both_in_sync(&mirror).await;
+        flush(&as_dyn(&mirror)).await;
+        assert_filled(&pair.world.disk("other").durable(), 1, "all of it");
+    });
+}
+
+#[test]
+fn a_mirror_of_another_size_is_refused() {
+    let pair = Pair::new();
+    quiet_and_killed(&pair);
+    let mut larger = pair.records.saved();
+    larger.size_bytes *= 2;
+    pair.records.put_back(larger);
+    let process = Process::start(&pair.world);
+    process.run(async |drive| {
+        let refused = Mirror::start(&drive, Arc::clone(&pair.records) as _).await.unwrap_err();
+        assert!(refused.to_string().contains("has 8388608 bytes"), "{refused}");
+        assert!(refused.next_step().unwrap().contains("the record away"), "{refused}");
     });
 }

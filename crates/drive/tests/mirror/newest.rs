@@ -221,12 +221,55 @@ fn a_copy_that_is_taken_for_old_gets_everything_also_after_a_kill() {
         pair.world.disk("disk-b").fill(9);
         refused(&drive, "b").await;
         mirror.take_for_old("b").await.unwrap();
+        // Marked like any other change, and nothing that was marked is so no more.
+        write(&as_dyn(&mirror), 2 * MIB, 4096, 3).await;
     });
     process.kill();
     let process = Process::start(&pair.world);
     process.run(async |drive| {
         let mirror = Mirror::start(&drive, Arc::clone(&pair.records) as _).await.unwrap();
         drive.resolve("b", Resolution::Replay).await.unwrap();
-        both_hold(&pair, &mirror, [0, 0, 0]).await;
+        both_hold(&pair, &mirror, [0, 0, 3]).await;
     });
+}
+
+/// Of several that are behind the one that was in sync last loses least, and where it is there it has to be that one.
+#[tokio::test(start_paused = true)]
+async fn an_older_copy_does_not_count_where_a_newer_one_is_there() {
+    let pair = Pair::of(&["a", "b", "c"]);
+    let (drive, mirror) = pair.start().await;
+    for copy in ["a", "b", "c"] {
+        until_in_sync(&mirror, copy, true).await;
+    }
+    for (place, leaving) in [(0, "c"), (1, "b")] {
+        drive.eject(leaving).await.unwrap();
+        until_in_sync(&mirror, leaving, false).await;
+        write(&as_dyn(&mirror), place * MIB, 4096, 1).await;
+    }
+    drive.eject("a").await.unwrap();
+    insert(&drive, "b").await;
+    insert(&drive, "c").await;
+    let refusal = mirror.take_for_newest("c").await.unwrap_err();
+    assert!(refusal.to_string().contains("the copy on b is newer"), "{refusal}");
+    assert!(refusal.next_step().unwrap().contains("resolve b newest"), "{refusal}");
+    mirror.take_for_newest("b").await.unwrap();
+    until_in_sync(&mirror, "c", true).await;
+    assert_filled(&read(&as_dyn(&mirror), 0, 4096).await, 1, "what b has");
+    assert_filled(&read(&as_dyn(&mirror), MIB, 4096).await, 0, "what b has not");
+}
+
+/// The volume does not know where the medium was changed: so it gets all of it, and not what was marked.
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_is_taken_for_old_gets_everything() {
+    let pair = Pair::new();
+    let (drive, mirror) = pair.start().await;
+    both_in_sync(&mirror).await;
+    sleep(Duration::from_secs(11)).await;
+    drive.eject("b").await.unwrap();
+    until_in_sync(&mirror, "b", false).await;
+    pair.world.disk("disk-b").fill(9);
+    refused(&drive, "b").await;
+    mirror.take_for_old("b").await.unwrap();
+    drive.resolve("b", Resolution::Replay).await.unwrap();
+    both_hold(&pair, &mirror, [0, 0, 0]).await;
 }

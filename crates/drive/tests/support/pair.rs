@@ -15,6 +15,7 @@ pub const MIB: u64 = 1 << 20;
 /// The size of each copy.
 pub const SIZE_BYTES: usize = 4 << 20;
 
+/// Two copies, mostly.
 pub struct Pair {
     pub world: World,
     pub records: Arc<MemoryMirrorRecords>,
@@ -22,11 +23,17 @@ pub struct Pair {
 
 impl Pair {
     pub fn new() -> Self {
+        Self::of(&["a", "b"])
+    }
+
+    /// Of so many copies as there are names.
+    pub fn of(copies: &[&str]) -> Self {
         let large = |settings: &mut hotbay_drive::VolumeSettings| {
             settings.journal_limit_bytes = 256 << 20;
             settings.spill_batch_bytes = 1 << 20;
         };
-        let world = World::empty(2).with("a", SIZE_BYTES, large).with("b", SIZE_BYTES, large);
+        let empty = World::empty(copies.len());
+        let world = copies.iter().fold(empty, |world, copy| world.with(copy, SIZE_BYTES, large));
         Self { world, records: Arc::default() }
     }
 
