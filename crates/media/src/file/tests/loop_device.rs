@@ -14,9 +14,15 @@ struct Loop {
 impl Loop {
     /// `None`, loudly, where this machine makes none.
     fn over(directory: &Path, length: u64) -> Option<Self> {
+        Self::with_sectors(directory, length, 512)
+    }
+
+    fn with_sectors(directory: &Path, length: u64, sector_bytes: u64) -> Option<Self> {
         let backing = directory.join("backing.img");
         File::create(&backing).unwrap().set_len(length).unwrap();
-        let made = Command::new("losetup").args(["--find", "--show"]).arg(&backing).output();
+        let sectors = format!("--sector-size={sector_bytes}");
+        let made =
+            Command::new("losetup").args(["--find", "--show", &sectors]).arg(&backing).output();
         match made {
             Ok(output) if output.status.success() => {
                 let device = String::from_utf8(output.stdout).unwrap().trim().into();
@@ -47,6 +53,58 @@ async fn a_block_device_is_a_device() {
     let identity = medium.identify().await.unwrap();
     assert_eq!((identity.size_bytes, identity.file), (6 << 20, None));
     conformance::check(&Checked::new(medium)).await;
+}
+
+/// The kernel reads, changes and writes back the sector that a change covers in part, and whoever changes another part of it
+/// meanwhile waits for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn neighbours_in_one_sector_never_tear_each_other() {
+    const SECTOR: u64 = 4096;
+    const PART: u64 = 512;
+    const SECTORS: u64 = 16;
+    let directory = tempfile::tempdir().unwrap();
+    let Some(disk) = Loop::with_sectors(directory.path(), 6 << 20, SECTOR) else { return };
+    let medium = Arc::new(FileMedium::open(&disk.device).unwrap());
+    conformance::check(&Checked::new(Arc::clone(&medium))).await;
+    // Each sector has a writer for each of its parts, which never writes anything else.
+    let writers = (0..SECTOR / PART).map(|part| {
+        let medium = Arc::clone(&medium);
+        tokio::spawn(async move {
+            for round in 1..=60_u8 {
+                for sector in 0..SECTORS {
+                    let place = extent(sector * SECTOR + part * PART, PART);
+                    let data = Bytes::from(vec![round; 512]);
+                    let durability = match round % 8 {
+                        0 => Durability::Stable,
+                        _ => Durability::Deferred,
+                    };
+                    let change = match round % 5 {
+                        0 => Request::zero(place, Hole::Allowed, durability),
+                        _ => Request::Write { extent: place, data: data.clone(), durability },
+                    };
+                    run(&medium, change).await.unwrap();
+                    let read = run(&medium, Request::read(place)).await.unwrap();
+                    let expected = if round % 5 == 0 { Bytes::from(vec![0; 512]) } else { data };
+                    assert_eq!(read.into_payload().into_bytes(), expected, "{place} in {round}");
+                }
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    let last = Bytes::from(vec![61; 512]);
+    for number in (0..SECTORS * SECTOR / PART).step_by(3) {
+        let (extent, durability) = (extent(number * PART, PART), Durability::Deferred);
+        run(&medium, Request::Write { extent, data: last.clone(), durability }).await.unwrap();
+    }
+    run(&medium, Request::Flush).await.unwrap();
+    // What the disk itself has, whatever is cached above it.
+    let stored = fs::read(&disk.backing).unwrap();
+    for (number, part) in stored.chunks(512).take(128).enumerate() {
+        let expected = if number % 3 == 0 { 61 } else { 0 };
+        assert!(part.iter().all(|byte| *byte == expected), "part {number}: {:?}", part.first());
+    }
 }
 
 /// Whether the kernel writes for them it does not tell, so only holes are asked for.
