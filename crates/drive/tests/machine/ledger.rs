@@ -196,8 +196,11 @@ impl Ledger {
             };
             // Nothing else was under way: what was read is what is there from now on.
             if versions.iter().all(|version| version.ended.is_some_and(|ended| ended < begun)) {
-                for version in versions.iter_mut().filter(|version| version.stamp != stamp) {
-                    version.replaced.get_or_insert(now);
+                for version in &mut *versions {
+                    match version.stamp == stamp {
+                        true => version.acknowledged = true,
+                        false => _ = version.replaced.get_or_insert(now),
+                    }
                 }
             }
         }
@@ -213,6 +216,8 @@ impl Ledger {
             version.ended.get_or_insert(now);
             if survives == Survives::WhatWasFlushed && !version.is_gone {
                 version.replaced = None;
+                // It may be lost, so that a later flush says nothing about it, until it has been read.
+                version.acknowledged &= version.is_flushed;
             }
         }
         self.forget_what_is_gone();
@@ -361,6 +366,23 @@ mod tests {
         let begun = ledger.begin_read();
         let expected = [&foreign[..512], &bytes_at(written.stamp, 1)].concat();
         ledger.end_read(begun, all, &expected).unwrap();
+    }
+
+    #[test]
+    fn a_flush_says_nothing_about_what_a_loss_of_power_may_have_taken() {
+        let mut ledger = Ledger::new(1);
+        let lost = written(&mut ledger);
+        ledger.end_of_daemon(Survives::WhatWasFlushed);
+        let flush = ledger.begin_flush();
+        ledger.end_flush(flush);
+        for stamp in [0, lost.stamp] {
+            read(&mut ledger.clone(), stamp).unwrap();
+        }
+        read(&mut ledger, lost.stamp).unwrap();
+        let flush = ledger.begin_flush();
+        ledger.end_flush(flush);
+        ledger.end_of_daemon(Survives::WhatWasFlushed);
+        assert!(read(&mut ledger, 0).is_err(), "it was read, and then flushed");
     }
 
     #[test]
