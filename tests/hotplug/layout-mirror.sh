@@ -82,3 +82,17 @@ hotbay scrub a
 refused hotbay swap a c.img --as-is
 stop_hotbay
 cmp a.img b.img || fail "the copies differ after a repair"
+
+# What was a copy and is served on its own is not taken for equal afterwards: the start says so, and changes nothing.
+start_hotbay --volume a=a.img
+fill a 0x5c 4M 1M
+stop_hotbay
+refused hotbay serve --layout mirror --volume a=a.img --volume b=b.img --listen "unix:$dir/nbd.sock" --state state
+grep -q '^error: volume a was served on its own' complaint || fail "$(cat complaint)"
+grep -q '^hint: to begin anew .*mirror.json away' complaint || fail "$(cat complaint)"
+file_holds b.img 0x5b 4M 1M
+mv state/mirror.json earlier
+serve
+in_sync b
+stop_hotbay
+file_holds b.img 0x5c 4M 1M

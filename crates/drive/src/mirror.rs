@@ -158,6 +158,12 @@ impl Mirror {
         &self.mirrored.name
     }
 
+    /// The place of its record.
+    #[must_use]
+    pub fn record_place(&self) -> String {
+        self.mirrored.marks.record_place()
+    }
+
     /// What identifies the mirror, through any change of its copies' media: the identities of its volumes.
     #[must_use]
     pub fn id(&self) -> [u8; 16] {

@@ -23,6 +23,7 @@ use crate::export_terms::ExportTerms;
 use crate::failure::Failure;
 use crate::hook_tasks::HookTasks;
 use crate::hooks::Facts;
+use crate::mirror_record::serve_apart;
 use crate::records::StateDirectory;
 use crate::volume_changes::VolumeChanges;
 
@@ -192,6 +193,9 @@ impl Arrangement {
         self.terms.set(volume);
         let begun = async {
             let setup = assemble::setup(volume, config, &self.state)?;
+            serve_apart(&config.state, &[], &[setup.record.id]).map_err(|error| {
+                Failure::new(format!("cannot note that volume {name} is no copy now: {error}"))
+            })?;
             self.drive.set_bays(config.bay_count());
             self.drive.add(setup, recorded).await.map_err(Failure::from)
         };

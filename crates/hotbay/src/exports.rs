@@ -13,7 +13,7 @@ use crate::attach::ContentId;
 use crate::config::{Config, DiskPart, Layout, Name, disk_parts};
 use crate::export_terms::{ExportTerms, Terms};
 use crate::failure::Failure;
-use crate::mirror_record::MirrorFile;
+use crate::mirror_record::{MirrorFile, serve_apart};
 
 /// The exports of a drive. Where the volumes make one disk there is one, named as the drive; else the first volume's is the
 /// default one.
@@ -78,6 +78,21 @@ async fn mirror_of(
     Ok(Arc::new(Mirror::start_of(drive, &name.to_string(), &volumes, records).await?))
 }
 
+/// Lets no earlier mirror take volumes for its copies again that are no longer its own.
+fn note_who_is_apart(
+    drive: &Drive,
+    config: &Config,
+    mirrors: &[Arc<Mirror>],
+) -> Result<(), Failure> {
+    let made: Vec<String> = mirrors.iter().map(|mirror| mirror.record_place()).collect();
+    let volumes: Vec<[u8; 16]> = drive.volumes().iter().map(|volume| volume.content().0).collect();
+    serve_apart(&config.state, &made, &volumes).map_err(|error| {
+        let state = config.state.display();
+        Failure::new(format!("cannot note in {state} which volumes are no copies now: {error}"))
+            .with_hint("the state directory must be writable, and on stable storage")
+    })
+}
+
 impl LayoutExports {
     /// Those of `drive`, whose state directory is held by this process.
     ///
@@ -91,6 +106,7 @@ impl LayoutExports {
             Layout::Linear => Disk::joined(drive, config, Joining::Linear).await?,
             Layout::Mirror => Disk::mirror(drive, config).await?,
         };
+        note_who_is_apart(drive, config, &mirrors)?;
         let (drive, terms) = (Arc::clone(drive), ExportTerms::of(config));
         Ok(Self { drive, layout, disk, mirrors, terms })
     }

@@ -31,6 +31,8 @@ struct Stored {
     granule_bytes: u64,
     marked: Vec<u32>,
     copies: Vec<StoredCopy>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    apart: Vec<Uuid>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -49,6 +51,39 @@ impl MirrorFile {
     /// That of the mirror of this name, which is a part of a disk.
     pub(crate) fn of_part(directory: &Path, mirror: &Name) -> Self {
         Self { directory: directory.to_owned(), name: format!("mirror-{mirror}.json") }
+    }
+}
+
+/// Notes in the records of mirrors that are not made here that these volumes are served on their own. To be called before anybody
+/// can write to one of them. `made` are the places of the records of mirrors that are made.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn serve_apart(
+    directory: &Path,
+    made: &[String],
+    volumes: &[[u8; 16]],
+) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let Ok(name) = entry?.file_name().into_string() else { continue };
+        let file = MirrorFile { directory: directory.to_owned(), name };
+        if !file.is_a_record() || made.contains(&file.place()) {
+            continue;
+        }
+        // No mirror begins with a record that cannot be read.
+        if let Ok(Some(mut record)) = file.load()
+            && record.serve_apart(volumes.iter().copied())
+        {
+            file.save(&record)?;
+        }
+    }
+    Ok(())
+}
+
+impl MirrorFile {
+    fn is_a_record(&self) -> bool {
+        let name = self.name.strip_suffix(".json");
+        name.is_some_and(|name| name == "mirror" || name.starts_with("mirror-"))
     }
 }
 
@@ -93,6 +128,7 @@ impl From<&MirrorRecord> for Stored {
             granule_bytes: record.granule_bytes,
             marked: record.marked.clone(),
             copies: record.copies.iter().map(copy).collect(),
+            apart: record.apart.iter().copied().map(Uuid::from_bytes).collect(),
         }
     }
 }
@@ -111,6 +147,7 @@ impl From<Stored> for MirrorRecord {
             granule_bytes: stored.granule_bytes,
             copies: stored.copies.iter().map(copy).collect(),
             marked: stored.marked,
+            apart: stored.apart.into_iter().map(Uuid::into_bytes).collect(),
         }
     }
 }
@@ -134,11 +171,36 @@ mod tests {
             granule_bytes: 1 << 20,
             marked,
             copies,
+            apart: Vec::new(),
         };
         file.save(&record).unwrap();
         assert_eq!(file.load().unwrap(), Some(record));
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text.replace("\"format\":1", "\"format\":2")).unwrap();
         assert!(file.load().unwrap_err().to_string().contains("format 2 is not known"));
+    }
+
+    #[test]
+    fn who_is_served_apart_is_noted_where_its_mirror_is_not_made() {
+        let place = tempfile::tempdir().unwrap();
+        let all = MirrorFile::of_all(place.path());
+        let data = MirrorFile::of_part(place.path(), &"data".parse().unwrap());
+        let copy = |id| CopyRecord { volume: [id; 16], content: 0, generation: 1 };
+        let record = MirrorRecord {
+            generation: 1,
+            content: 0,
+            size_bytes: 1 << 20,
+            granule_bytes: 1 << 20,
+            marked: Vec::new(),
+            copies: vec![copy(1), copy(2)],
+            apart: Vec::new(),
+        };
+        all.save(&record).unwrap();
+        data.save(&record).unwrap();
+        fs::write(place.path().join("volumes.json"), "{}").unwrap();
+        serve_apart(place.path(), &[data.place()], &[[2; 16], [3; 16]]).unwrap();
+        serve_apart(place.path(), &[data.place()], &[[2; 16]]).unwrap();
+        assert_eq!(all.load().unwrap().unwrap().apart, [[2; 16]]);
+        assert_eq!(data.load().unwrap().unwrap(), record);
     }
 }

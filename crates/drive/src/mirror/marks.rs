@@ -88,6 +88,11 @@ impl Marks {
         Ok(())
     }
 
+    /// The place of the record.
+    pub(super) fn record_place(&self) -> String {
+        self.records.place()
+    }
+
     /// Writes the record. Of what is saved later nothing is lost by this, as there is a `Saving`.
     pub(super) async fn save(
         &self,

@@ -34,6 +34,23 @@ pub struct MirrorRecord {
     pub marked: Vec<u32>,
     /// The copies, in the order of the volumes.
     pub copies: Vec<CopyRecord>,
+    /// The identities of copies that were served on their own since they were copies: what was written to one of them neither
+    /// a mark nor a generation tells of.
+    pub apart: Vec<[u8; 16]>,
+}
+
+impl MirrorRecord {
+    /// Notes that these volumes are served on their own from now on, where they are copies. Whether that is news.
+    pub fn serve_apart(&mut self, volumes: impl IntoIterator<Item = [u8; 16]>) -> bool {
+        let before = self.apart.len();
+        for volume in volumes {
+            if self.copies.iter().any(|copy| copy.volume == volume) && !self.apart.contains(&volume)
+            {
+                self.apart.push(volume);
+            }
+        }
+        self.apart.len() > before
+    }
 }
 
 /// Where a mirror's record is kept.
@@ -75,6 +92,12 @@ pub(super) fn found(
             known.size_bytes, fresh.size_bytes
         ))
         .hint(anew(records)));
+    }
+    if let Some(apart) = copies.iter().find(|copy| known.apart.contains(&copy.volume.content().0)) {
+        let name = apart.volume.name();
+        let why =
+            format!("volume {name} was served on its own: nobody knows which copy is the newest");
+        return Err(Refusal::new(why).hint(anew(records)));
     }
     let mut marked = granules.none();
     for number in known.marked.iter().map(|number| *number as usize) {
@@ -119,6 +142,7 @@ fn fresh(copies: &[Copy], granules: Granules) -> MirrorRecord {
         granule_bytes: granules.granule_bytes(),
         marked: Vec::new(),
         copies: copies.iter().map(copy).collect(),
+        apart: Vec::new(),
     }
 }
 
