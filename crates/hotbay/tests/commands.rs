@@ -91,13 +91,13 @@ fn commands_ask_and_tell() {
         ),
         (
             "insert usb",
-            r#"{"request":"insert","volume":"usb","medium":null,"occupied":"refuse"}"#,
+            r#"{"request":"insert","volume":"usb","medium":null,"occupied":"refuse","medium_is":"own"}"#,
             PRESENT,
             "volume usb is present\n",
         ),
         (
             "insert usb new.img --replace",
-            r#"{"request":"insert","volume":"usb","medium":"file:HERE/new.img","occupied":"replace"}"#,
+            r#"{"request":"insert","volume":"usb","medium":"file:HERE/new.img","occupied":"replace","medium_is":"own"}"#,
             PRESENT,
             "volume usb is present\n",
         ),

@@ -92,7 +92,7 @@ async fn what_an_export_can_do_is_told() {
     };
     let disk = told("").await;
     assert_eq!((disk.name.as_deref(), disk.size_bytes), (Some("disk"), 1 << 20));
-    assert_eq!(disk.flags.bits(), 0b101_0110_1101);
+    assert_eq!(disk.flags.bits(), 0b1101_0110_1101);
     let fixed = told("fixed").await;
     assert_eq!(fixed.flags.bits(), 0b101_0000_0111);
     assert!(fixed.flags.contains(TransmissionFlags::READ_ONLY));

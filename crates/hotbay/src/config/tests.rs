@@ -479,11 +479,11 @@ fn columns_count_characters() {
 }
 
 #[test]
-fn more_than_64_volumes_are_refused() {
+fn more_than_128_volumes_are_refused() {
     let volumes = |count| (0..count).map(|n| volume(&format!("v{n}=mem:1MiB"))).collect();
-    assert!(parsed("", Overrides { volumes: volumes(64), ..nothing() }).is_ok());
-    let failure = parsed("", Overrides { volumes: volumes(65), ..nothing() }).unwrap_err();
-    assert!(failure.message().starts_with("65 volumes are too many"), "{failure}");
+    assert!(parsed("", Overrides { volumes: volumes(128), ..nothing() }).is_ok());
+    let failure = parsed("", Overrides { volumes: volumes(129), ..nothing() }).unwrap_err();
+    assert!(failure.message().starts_with("129 volumes are too many"), "{failure}");
 }
 
 #[test]
