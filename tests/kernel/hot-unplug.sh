@@ -7,6 +7,8 @@ start_hotbay --volume stick=/dev/sda
 attach stick /dev/nbd0 ext4
 read_metadata stick /dev/nbd0
 
+a_disk_is_there() { ls -d /sys/block/sd*; }      # looked for anew each time
+
 for round in 1 2; do
     disk=$(basename /sys/block/sd*)
     keep_writing stick
@@ -15,7 +17,7 @@ for round in 1 2; do
     hotbay wait stick absent --timeout 30s
     writes 12
     echo '- - -' >/sys/class/scsi_host/host0/scan
-    poll "the disk" ls -d /sys/block/sd*
+    poll "the disk" a_disk_is_there
     disk=$(basename /sys/block/sd*)
     poll "its node" test -b "/dev/$disk"
     hotbay insert stick "/dev/$disk" || hotbay wait stick present --timeout 30s
