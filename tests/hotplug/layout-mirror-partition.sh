@@ -21,17 +21,6 @@ copy_of = "data"
 EOF
 start_hotbay drive.toml
 
-# in_sync COPY: returns once it has everything.   behind COPY: once it gets no changes.
-in_sync() { stands "$1" True; }
-behind() { stands "$1" False; }
-stands() {
-    local tries
-    for tries in $(seq 600); do
-        [ "$(field "$1" copy.in_sync)" = "$2" ] && return
-        sleep 0.05
-    done
-    fail "the copy on $1 stays as it is: $(hotbay status)"
-}
 in_sync data-a
 in_sync data-b
 

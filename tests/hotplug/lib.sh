@@ -130,6 +130,18 @@ print(functools.reduce(lambda value, key: value[key], sys.argv[2].split("."), vo
 # becomes VOLUME STATE
 becomes() { hotbay wait "$1" "$2" --timeout "${patience}s"; }
 
+# in_sync VOLUME: returns once this copy of a mirror has everything.   behind VOLUME: once it gets no changes.
+in_sync() { stands "$1" True; }
+behind() { stands "$1" False; }
+stands() {
+    local tries
+    for tries in $(seq 600); do
+        [ "$(field "$1" copy.in_sync)" = "$2" ] && return
+        sleep 0.05
+    done
+    fail "the copy on $1 stays as it is: $(hotbay status)"
+}
+
 # event TEXT: returns once TEXT is in one of the daemon's events, past ones included.
 event() {
     timeout "$patience" grep -q -m1 -- "$1" < <(follow_events) || fail "no event says: $1"

@@ -6,21 +6,13 @@ source "$(dirname "$0")/lib.sh"
 blank a.img 8M
 blank b.img 8M
 serve() { start_hotbay --layout mirror --volume a=a.img --volume b=b.img; }
-stands() {
-    local tries
-    for tries in $(seq 600); do
-        [ "$(field "$1" copy.in_sync)" = "$2" ] && return
-        sleep 0.05
-    done
-    fail "the copy on $1 stays as it is: $(hotbay status)"
-}
 serve
-stands b True
+in_sync b
 fill "" 0x11 0 1M
 refused hotbay resolve b newest
 grep -q 'has everything already' complaint || fail "$(cat complaint)"
 hotbay eject b
-stands b False
+behind b
 fill "" 0x22 0 1M
 hotbay eject a
 fill "" 0x33 1M 64K
@@ -42,7 +34,7 @@ becomes a conflict
 cmp a.img kept.img || fail "the copy that returned was overwritten"
 refused hotbay resolve a replay
 hotbay resolve a newest
-stands b True
+in_sync b
 holds "" 0x22 0 1M
 holds "" 0x33 1M 64K
 holds "" 0x00 2M 64K

@@ -9,17 +9,6 @@ blank b.img 24M
 serve() { start_hotbay --layout mirror --volume a=a.img --volume b=b.img; }
 serve
 
-# in_sync COPY: returns once it has everything.   behind COPY: once it gets no changes.
-in_sync() { stands "$1" True; }
-behind() { stands "$1" False; }
-stands() {
-    local tries
-    for tries in $(seq 600); do
-        [ "$(field "$1" copy.in_sync)" = "$2" ] && return
-        sleep 0.05
-    done
-    fail "the copy on $1 stays as it is: $(hotbay status)"
-}
 # fault_comes: returns once the fault that was armed for a has come.
 fault_comes() {
     local tries
