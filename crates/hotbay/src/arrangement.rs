@@ -193,9 +193,7 @@ impl Arrangement {
         self.terms.set(volume);
         let begun = async {
             let setup = assemble::setup(volume, config, &self.state)?;
-            serve_apart(&config.state, &[], &[setup.record.id]).map_err(|error| {
-                Failure::new(format!("cannot note that volume {name} is no copy now: {error}"))
-            })?;
+            serve_apart(&config.state, &[], &[setup.record.id])?;
             self.drive.set_bays(config.bay_count());
             self.drive.add(setup, recorded).await.map_err(Failure::from)
         };

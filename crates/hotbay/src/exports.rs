@@ -86,11 +86,7 @@ fn note_who_is_apart(
 ) -> Result<(), Failure> {
     let made: Vec<String> = mirrors.iter().map(|mirror| mirror.record_place()).collect();
     let volumes: Vec<[u8; 16]> = drive.volumes().iter().map(|volume| volume.content().0).collect();
-    serve_apart(&config.state, &made, &volumes).map_err(|error| {
-        let state = config.state.display();
-        Failure::new(format!("cannot note in {state} which volumes are no copies now: {error}"))
-            .with_hint("the state directory must be writable, and on stable storage")
-    })
+    serve_apart(&config.state, &made, &volumes)
 }
 
 impl LayoutExports {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::config::Name;
 use crate::directory::write_whole;
+use crate::failure::Failure;
 
 /// The version of the file's layout. One that is newer is refused.
 const FORMAT: u32 = 1;
@@ -63,7 +64,15 @@ pub(crate) fn serve_apart(
     directory: &Path,
     made: &[String],
     volumes: &[[u8; 16]],
-) -> io::Result<()> {
+) -> Result<(), Failure> {
+    note_apart(directory, made, volumes).map_err(|error| {
+        let state = directory.display();
+        Failure::new(format!("cannot note in {state} which volumes are no copies now: {error}"))
+            .with_hint("the state directory must be writable, and on stable storage")
+    })
+}
+
+fn note_apart(directory: &Path, made: &[String], volumes: &[[u8; 16]]) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let Ok(name) = entry?.file_name().into_string() else { continue };
         let file = MirrorFile { directory: directory.to_owned(), name };
