@@ -38,10 +38,11 @@ start_hotbay drive.toml
 attach a /dev/nbd0 ext2
 attach b /dev/nbd1 ext2
 
-# use VOLUME: writes files, and reads from the disk those of the round before.
+# use VOLUME: writes files, and reads from the disk those of the round before, until each of the two has had its turns.
 use() {
-    local round
-    for round in 1 2 3 4; do
+    local round=0
+    until [ "$round" -ge 4 ] && each_had_two_turns; do
+        round=$((round + 1))
         put "$1" "round-$round/one" 300000
         put "$1" "round-$round/two" 700000
         sync -f "/run/mnt/$1"
@@ -49,15 +50,15 @@ use() {
         diff -r "/run/originals/$1/round-$((round > 1 ? round - 1 : 1))" "/run/mnt/$1/round-$((round > 1 ? round - 1 : 1))"
     done
 }
+each_had_two_turns() { [ "$(grep -c "^load a " moves)" -ge 2 ] && [ "$(grep -c "^load b " moves)" -ge 2 ]; }
 use a & one=$!
 use b & other=$!
 wait "$one"
 wait "$other"
 no_error_in_the_log
 
-# Each had its turns, none of them cut short, and there were no more moves than turns of two seconds have room for.
+# None of the turns was cut short, and there were no more moves than turns of two seconds have room for.
 cat moves
-for volume in a b; do [ "$(grep -c "^load $volume " moves)" -ge 2 ]; done
 awk '$1 == "load" { since = $3 }
      $1 == "unload" && since && $3 - since < 2000 { print "went too early: " $0; exit 1 }' moves
 awk 'NR == 1 { first = $3 }
