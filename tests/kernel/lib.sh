@@ -61,6 +61,26 @@ make_and_mount() {
     mount -t "$3" "$2" "/run/mnt/$1"
 }
 
+# flaky_disk MEGABYTES: /dev/dm-0, which does as it is told by `behave`.
+flaky_disk() {
+    driver scsi_debug dev_size_mb="$1" delay=0
+    driver sd_mod
+    driver dm-flakey
+    poll "the disk" test -b /dev/sda
+    flaky_sectors=$(($1 * 2048))
+    flaky create disk --table "0 $flaky_sectors linear /dev/sda 0"
+}
+flaky() { dmsetup --noudevsync "$@"; }
+
+# behave well|drop_writes|error_writes
+behave() {
+    local table="flakey /dev/sda 0 0 1 1 $1"
+    [ "$1" != well ] || table="linear /dev/sda 0"
+    flaky suspend --nolockfs --noflush disk
+    flaky load disk --table "0 $flaky_sectors $table"
+    flaky resume disk
+}
+
 # read_metadata VOLUME /dev/nbdN: everything the file system may want to look up while it writes is in
 # the page cache afterwards, so that a write need not wait for a medium that is away.
 read_metadata() { cat "$2" >/dev/null; ls -lR "/run/mnt/$1" >/dev/null; }
