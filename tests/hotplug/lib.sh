@@ -194,7 +194,8 @@ write_unflushed() {
 
 # --- a load
 
-# keep_writing VOLUME [--readers N]: writes here and there, many at once, until stop_writing; N connections read and compare meanwhile.
+# keep_writing VOLUME [--readers N] [--within OFFSET+LENGTH]…: writes here and there, many at once, until stop_writing; N connections
+# read and compare meanwhile. OFFSET and LENGTH are bytes.
 keep_writing() {
     coproc load { exec "$python" "$tests/clients/lib/load.py" "$(uri "$1")" "$dir/expected.img" "${@:2}"; }
     load_pid=$!

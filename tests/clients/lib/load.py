@@ -88,7 +88,7 @@ class Ranges:
 
 
 class Load:
-    def __init__(self, uri, seed=1, writers=3, readers=1, read_back=True, syncs=True):
+    def __init__(self, uri, seed=1, writers=3, readers=1, read_back=True, syncs=True, within=()):
         self.uri, self.seed = uri, seed
         self.writers, self.readers = writers, readers
         self.read_back, self.syncs = read_back, syncs
@@ -96,6 +96,7 @@ class Load:
             self.size = handle.get_size()
             self.unit = max(1, handle.get_block_size(nbd.SIZE_MINIMUM))
             self.model = bytearray(read_all(handle, self.size))
+        self.parts = list(within) or [(0, self.size)]  # (offset, length) of what is its own
         self.reachable = threading.Event()
         self.reachable.set()
         self.reconnections = 0
@@ -243,10 +244,11 @@ class Load:
 
     def _place(self, held, rng):
         """A free range: mostly whole 4 KiB blocks, sometimes as odd as the export allows."""
+        start, size = rng.choice(self.parts) if len(self.parts) > 1 else self.parts[0]
         unit = self.unit if rng.random() < 0.2 else max(self.unit, 4096)
         longest = MIB if rng.random() < 0.03 else 64 * 1024
         length = rng.randint(1, longest // unit) * unit
-        offset = rng.randint(0, (self.size - length) // unit) * unit
+        offset = start + rng.randint(0, (size - length) // unit) * unit
         if not self._ranges.take(offset, length):
             return None
         held.callback(self._ranges.give_back, offset, length)
@@ -344,11 +346,13 @@ if __name__ == "__main__":
     parser.add_argument("uri")
     parser.add_argument("expected", help="where to save what the volume must hold in the end")
     parser.add_argument("--readers", type=int, default=0, help="read and compare meanwhile as well: for what never has to be waited for")
+    parser.add_argument("--within", type=lambda text: tuple(map(int, text.split("+"))), action="append", default=[],
+                        metavar="OFFSET+LENGTH", help="write and read there alone; may be given more than once")
     arguments = parser.parse_args()
     seed = os.environ.get("HOTBAY_SEED", "1")
     try:
         readers = arguments.readers
-        load = Load(arguments.uri, seed, readers=readers, read_back=readers > 0)
+        load = Load(arguments.uri, seed, readers=readers, read_back=readers > 0, within=arguments.within)
         drive_by_lines(load.start(), arguments.expected)
     except (Wrong, nbd.Error) as failure:
         sys.exit(f"load: {failure}")
