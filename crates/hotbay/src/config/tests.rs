@@ -534,6 +534,7 @@ fn each_example_is_a_configuration() {
     names.sort();
     let expected = [
         "changer",
+        "changer-mtx",
         "file-system-tester",
         "linear",
         "mirror",
