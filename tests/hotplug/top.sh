@@ -17,10 +17,11 @@ screen() {
 }
 press() { tmux send-keys -t top "$@"; }
 
-blank a.img 16M
+blank a.img 64M
 blank b.img 16M
 blank c.img 16M
-start_hotbay --bays 2 --volume a=a.img --volume b=b.img
+printf '[defaults]\njournal_limit = "16MiB"\nretained_limit = "4MiB"\n' >small.toml
+start_hotbay small.toml --bays 2 --volume a=a.img --volume b=b.img
 tmux -f /dev/null new-session -d -s top -x 140 -y 40 "hotbay top; echo ended with \$?; sleep 60"
 trap 'command tmux -S "$dir/tmux.sock" kill-server 2>/dev/null || true; clean_up' EXIT
 
@@ -49,10 +50,15 @@ press y
 screen 'switched'
 field b medium | grep -q c.img
 
-fill a 0x11 0 1M
+hotbay pull a
+fill a 0x11 0 40M &
+writer=$!
+screen ' a  .*journal full, [1-9][0-9]* wait'
+hotbay insert a
+wait "$writer"
 kill_hotbay
 screen 'no hotbay daemon answers'
-start_hotbay --bays 2 --volume a=a.img --volume b=b.img
+start_hotbay small.toml --bays 2 --volume a=a.img --volume b=b.img
 screen 'shelf\|layout volumes'
 press q
 screen 'ended with 0'

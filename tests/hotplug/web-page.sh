@@ -10,9 +10,10 @@ dom() {
 }
 shows() { grep -q -- "$1" dom || fail "the page does not show: $1"; }
 
-blank a.img 16M
+blank a.img 64M
 blank '<b>b.img' 16M
-start_hotbay --volume a=a.img --volume 'b=<b>b.img' --bays 2 --metrics 0
+printf '[defaults]\njournal_limit = "16MiB"\nretained_limit = "4MiB"\n' >small.toml
+start_hotbay small.toml --volume a=a.img --volume 'b=<b>b.img' --bays 2 --metrics 0
 becomes a present
 url=$(hotbay status --json | "$python" -c 'import json, sys; print(json.load(sys.stdin)["metrics"])')
 url=${url%metrics}
@@ -38,6 +39,16 @@ dom
 ! grep -q 'class="wish"' dom || fail "the page does not follow"
 shows 'data-state="present" data-volume="b"'
 
+# A write for which the journal has no room.
+hotbay pull a
+(io a 'write -P 0x22 0 40M') &
+writer=$!
+event '"journal-full"'
+dom
+shows 'class="wish">the journal of a is full: requests that wait: [1-9]'
+hotbay insert a
+wait "$writer"
+
 # It needs nothing from elsewhere, and says so to the browser.
 "$python" - "$url" <<'CHECK'
 import json, re, sys, urllib.request
@@ -47,6 +58,6 @@ assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy, po
 assert page.headers["X-Content-Type-Options"] == "nosniff"
 assert not re.search(r'(?:src|href)="(?!data:|metrics"|live\.json")', page.read().decode())
 live = json.load(urllib.request.urlopen(sys.argv[1] + "live.json"))
-assert live["status"]["exports"][0]["writes"]["bytes"] == 1 << 20, live["status"]["exports"]
+assert live["status"]["exports"][0]["writes"]["bytes"] == 41 << 20, live["status"]["exports"]
 assert [event["sequence"] for event in live["events"]] == list(range(1, len(live["events"]) + 1))
 CHECK

@@ -14,13 +14,16 @@ read_metadata stick "$device"
 head -c 15M /dev/zero >/run/small/somebody-elses
 
 finds_no_room() { hotbay events | grep -F 'No space left on device'; }
+told_who_waits() { hotbay status | grep 'the disk under the journal of stick is full: .*; make room there'; }
 hotbay pull stick
-(put stick large 12000000; sync -f /run/mnt/stick; put stick larger 12000000; sync -f /run/mnt/stick) & writer=$!
+(put stick large 12000000; sync -f /run/mnt/stick; put stick larger 30000000; sync -f /run/mnt/stick) & writer=$!
 poll "the disk to be full" finds_no_room
 hotbay status | grep -q ' absent '
+poll "what waits to be told" told_who_waits
 rm /run/small/somebody-elses                # a segment fits again
 poll "the first file" test -s /run/mnt/stick/larger
 kill -0 "$writer"                           # the second one is too much
+poll "what waits to be told again" told_who_waits
 hotbay insert stick
 wait "$writer"
 no_error_in_the_log

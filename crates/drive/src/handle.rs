@@ -19,6 +19,7 @@ use crate::map::map;
 use crate::on_journal;
 use crate::on_medium::{self, Begun, Stage};
 use crate::patience::Patience;
+use crate::room::NoRoom;
 use crate::route::{Path, Route};
 use crate::state::State;
 use crate::volume::Volume;
@@ -33,7 +34,7 @@ pub(crate) enum Outcome {
     /// It needs the medium, which is away.
     NeedsMedium(Request),
     /// It needs room in the journal.
-    NeedsRoom(Request, String),
+    NeedsRoom(Request, NoRoom),
     /// What was retained has to be in the journal first.
     Behind(Request),
 }
@@ -174,8 +175,8 @@ async fn next(
             waited.map_err(|error| on_journal::at_first_missing(volume, &rest, error))?;
             rest
         }
-        Outcome::NeedsRoom(rest, why) => {
-            patience.until_there_is_room(route, &why).await.map(|()| rest)?
+        Outcome::NeedsRoom(rest, lack) => {
+            patience.until_there_is_room(route, &lack).await.map(|()| rest)?
         }
         Outcome::Behind(rest) => patience.until_backlog_is_in(route).await.map(|()| rest)?,
     }))

@@ -25,6 +25,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::backlog::{Backlog, cost_bytes};
 use crate::group::GroupSync;
+use crate::room::{NoRoom, WhatIsFull};
 use crate::sync_place::{Company, SyncPlace};
 use crate::under_way::{Calls, Doing, Hung, UnderWay};
 
@@ -32,7 +33,7 @@ use crate::under_way::{Calls, Doing, Hung, UnderWay};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NotAppended {
     /// The journal is at its limit, or its disk is full; there may be room later.
-    Full(String),
+    Full(NoRoom),
     /// The backlog has to be in first: what room there is may be needed for it.
     Behind,
     /// The journal is broken.
@@ -48,8 +49,11 @@ impl From<JournalError> for NotAppended {
 impl From<AppendError> for NotAppended {
     fn from(error: AppendError) -> Self {
         match &error {
-            AppendError::Full | AppendError::NeedsReclaim | AppendError::StorageFull(_) => {
-                Self::Full(with_sources(&error))
+            AppendError::Full | AppendError::NeedsReclaim => {
+                Self::Full(NoRoom { full: WhatIsFull::Journal, why: with_sources(&error) })
+            }
+            AppendError::StorageFull(_) => {
+                Self::Full(NoRoom { full: WhatIsFull::Disk, why: with_sources(&error) })
             }
             _ => Self::Broken(with_sources(&error)),
         }

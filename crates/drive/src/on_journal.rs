@@ -78,7 +78,7 @@ async fn change_or_flush(volume: &Arc<Volume>, passage: &Passage<'_>, request: R
     if let Some(change) = as_change(&request) {
         match log.append(change).await {
             Ok(()) => volume.journal_has_grown(&log),
-            Err(NotAppended::Full(why)) => return Outcome::NeedsRoom(request, why),
+            Err(NotAppended::Full(lack)) => return Outcome::NeedsRoom(request, lack),
             Err(NotAppended::Behind) => return Outcome::Behind(request),
             Err(NotAppended::Broken(why)) => return broken(volume, &why),
         }

@@ -9,6 +9,7 @@ use hotbay_block::{Error, ErrorKind, Result};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::event::EventKind;
+use crate::room::{NoRoom, RoomWait, Waiter, WhatIsFull};
 use crate::route::Route;
 use crate::settings::{AbsentReads, JournalFull};
 use crate::volume::Volume;
@@ -21,6 +22,16 @@ const ROOM_RETRY: Duration = Duration::from_secs(1);
 pub(crate) struct Patience<'a> {
     volume: &'a Arc<Volume>,
     deadline: Option<Instant>,
+    /// Its place among those that wait for room, from the first look for some until it goes on.
+    for_room: Option<RoomWait<'a>>,
+}
+
+/// Where one who waited for room goes on.
+enum Look {
+    /// By the same route.
+    Again,
+    /// By another one.
+    Elsewhere,
 }
 
 /// Counts one who waits while it is held.
@@ -42,7 +53,7 @@ impl Drop for Waiting<'_> {
 
 impl<'a> Patience<'a> {
     pub(crate) const fn new(volume: &'a Arc<Volume>) -> Self {
-        Self { volume, deadline: None }
+        Self { volume, deadline: None, for_room: None }
     }
 
     fn deadline(&mut self) -> Instant {
@@ -57,6 +68,7 @@ impl<'a> Patience<'a> {
     /// Waits until requests go elsewhere than by `seen`.
     pub(crate) async fn until_routed_elsewhere(&mut self, seen: &Arc<Route>) -> Result<()> {
         let deadline = self.deadline();
+        self.for_room = None;
         let _waiting = Waiting::begin(&self.volume.waiting);
         let moved = self.volume.routed_elsewhere(seen);
         timeout_at(deadline, moved).await.map_err(|_| self.ran_out("a change of state to end"))
@@ -72,6 +84,7 @@ impl<'a> Patience<'a> {
             ));
         }
         let deadline = self.deadline();
+        self.for_room = None;
         let _waiting = Waiting::begin(&self.volume.waiting);
         let (_for_medium, others) = Waiting::begin(&self.volume.waiting_for_medium);
         if others == 0 {
@@ -89,6 +102,7 @@ impl<'a> Patience<'a> {
     pub(crate) async fn until_backlog_is_in(&mut self, seen: &Arc<Route>) -> Result<()> {
         let log = self.volume.log();
         let deadline = self.deadline();
+        self.for_room = None;
         let _waiting = Waiting::begin(&self.volume.waiting);
         let change = async {
             tokio::select! {
@@ -101,9 +115,22 @@ impl<'a> Patience<'a> {
         waited.map_err(|_| self.ran_out("the retained writes to enter the journal"))
     }
 
+    /// Is counted among those that wait for room, once.
+    fn waits_for_room(&mut self, full: WhatIsFull) {
+        match &self.for_room {
+            Some(place) => place.still(full),
+            None => self.for_room = Some(self.volume.room_queue.enter(Waiter::Request, full)),
+        }
+    }
+
     /// Waits until there may be room in the journal: at once where space can be gained, else as the volume's policy
     /// says.
-    pub(crate) async fn until_there_is_room(&mut self, seen: &Arc<Route>, why: &str) -> Result<()> {
+    pub(crate) async fn until_there_is_room(
+        &mut self,
+        seen: &Arc<Route>,
+        lack: &NoRoom,
+    ) -> Result<()> {
+        let NoRoom { full, why } = lack;
         let log = self.volume.log();
         let deadline = self.deadline();
         let _waiting = Waiting::begin(&self.volume.waiting);
@@ -114,19 +141,23 @@ impl<'a> Patience<'a> {
         } else {
             self.volume.journal_is_full(why);
             if self.volume.settings().journal_full == JournalFull::Error {
-                return Err(Error::new(ErrorKind::NoSpace, why));
+                return Err(Error::new(ErrorKind::NoSpace, why.as_str()));
             }
+            self.waits_for_room(*full);
         }
         let change = async {
             tokio::select! {
                 biased;
-                () = room => {}
-                () = self.volume.routed_elsewhere(seen) => {}
+                () = room => Look::Again,
+                () = self.volume.routed_elsewhere(seen) => Look::Elsewhere,
                 // Nobody tells when the file system has room again.
-                () = sleep(ROOM_RETRY) => {}
+                () = sleep(ROOM_RETRY) => Look::Again,
             }
         };
         let waited = timeout_at(deadline, change).await;
-        waited.map_err(|_| Error::new(ErrorKind::NoSpace, format!("no room came: {why}")))
+        if matches!(waited, Ok(Look::Elsewhere)) {
+            self.for_room = None;
+        }
+        waited.map(drop).map_err(|_| Error::new(ErrorKind::NoSpace, format!("no room came: {why}")))
     }
 }

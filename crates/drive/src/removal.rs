@@ -24,6 +24,7 @@ use crate::insertion::DEPARTURE_WAIT;
 use crate::journal_log::{JournalLog, NotAppended, blocking};
 use crate::observing::read_at_rest;
 use crate::on_medium::sync;
+use crate::room::{NoRoom, RoomWait, Waiter};
 use crate::route::Path;
 use crate::state::{State, Trigger};
 use crate::under_way::Doing;
@@ -259,7 +260,7 @@ impl Volume {
     /// Brings the backlog to the journal while clients go on. While the journal's disk is full it waits for room, since the
     /// only copy is in memory; whoever needs all of it waits too, within the client's bound.
     async fn spill(&self, log: &JournalLog) -> Result<(), String> {
-        let mut told = false;
+        let mut waiting: Option<RoomWait<'_>> = None;
         loop {
             match log.append_backlog(self.settings().spill_batch_bytes).await {
                 Ok(true) => {}
@@ -269,12 +270,16 @@ impl Volume {
                 }
                 Err(NotAppended::Broken(why)) => return Err(why),
                 Err(NotAppended::Behind) => unreachable!("nothing comes before the backlog"),
-                Err(NotAppended::Full(why)) => {
-                    if !std::mem::replace(&mut told, true) {
-                        let text = format!(
-                            "unsynced changes are only in memory, make room at once: {why}"
-                        );
-                        self.event(EventKind::JournalFull, text);
+                Err(NotAppended::Full(NoRoom { full, why })) => {
+                    match &waiting {
+                        Some(waiting) => waiting.still(full),
+                        None => {
+                            let text = format!(
+                                "unsynced changes are only in memory, make room at once: {why}"
+                            );
+                            self.event(EventKind::JournalFull, text);
+                            waiting = Some(self.room_queue.enter(Waiter::Backlog, full));
+                        }
                     }
                     sleep(SPILL_RETRY).await;
                 }

@@ -15,6 +15,7 @@ use crate::failure::Refusal;
 use crate::insertion::Recognition;
 use crate::journal_log::{JournalLog, blocking};
 use crate::record::VolumeRecord;
+use crate::room::RoomQueue;
 use crate::route::{Path, Route};
 use crate::settings::VolumeSettings;
 use crate::state::State;
@@ -96,6 +97,7 @@ impl Volume {
             handles: 0.into(),
             waiting: 0.into(),
             waiting_for_medium: 0.into(),
+            room_queue: RoomQueue::default(),
             notes: parking_lot::Mutex::new(notes),
         });
         if let Some((kind, text)) = news {

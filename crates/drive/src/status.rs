@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::room::WaitingForRoom;
 use crate::state::State;
 
 /// How far a long piece of work has come.
@@ -45,6 +46,8 @@ pub struct VolumeStatus {
     pub waiting_requests: u64,
     /// Whether one of them waits for the medium.
     pub waiting_for_medium: bool,
+    /// What waits for room in the journal, where something does.
+    pub waiting_for_room: Option<WaitingForRoom>,
     /// Retained bytes.
     pub retained_bytes: u64,
     /// How long the oldest change has been retained at most; `None` where none is. It is on the medium, and no sync covers

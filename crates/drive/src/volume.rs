@@ -22,6 +22,7 @@ use crate::event::{EventKind, EventLog};
 use crate::failure::Refusal;
 use crate::journal_log::{JournalLog, blocking, is_broken};
 use crate::record::{Records, VolumeRecord};
+use crate::room::RoomQueue;
 use crate::route::{Path, Route, Under};
 use crate::settings::VolumeSettings;
 use crate::source::MediumSource;
@@ -78,6 +79,7 @@ pub struct Volume {
     pub(crate) handles: AtomicU64,
     pub(crate) waiting: AtomicU64,
     pub(crate) waiting_for_medium: AtomicU64,
+    pub(crate) room_queue: RoomQueue,
     pub(crate) notes: Mutex<Notes>,
 }
 
@@ -258,6 +260,7 @@ impl Volume {
             size_bytes: route.size_bytes,
             waiting_requests: self.waiting.load(SeqCst),
             waiting_for_medium: self.waiting_for_medium.load(SeqCst) > 0,
+            waiting_for_room: self.room_queue.status(backlog_bytes),
             retained_bytes: attachment.map_or(0, |attachment| attachment.retained_bytes())
                 + backlog_bytes,
             oldest_retained_age: attachment.and_then(|attachment| attachment.oldest_retained_age()),

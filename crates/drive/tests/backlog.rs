@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotbay_block::{Device, ErrorKind, Request};
-use hotbay_drive::{Drive, EventKind, JournalFull, Refusal, State, WhenOccupied};
+use hotbay_drive::{Drive, EventKind, JournalFull, Refusal, State, WhatIsFull, WhenOccupied};
 use support::*;
 use tokio::task::JoinHandle;
 
@@ -50,6 +50,9 @@ impl HeldUp {
         until_event(&drive, EventKind::JournalFull).await;
         let held_up = Self { world, drive, device, pulling };
         assert!(held_up.retained_bytes() >= PAGES * PAGE);
+        let waiting = volume(&held_up.drive).status().waiting_for_room.unwrap();
+        assert_eq!(waiting.full, WhatIsFull::Disk);
+        assert_eq!(waiting.only_in_memory_bytes, held_up.retained_bytes());
         held_up
     }
 
@@ -76,6 +79,7 @@ impl HeldUp {
         self.journals_disk(Refuses::Nothing);
         (&mut self.pulling).await.unwrap().unwrap();
         assert_eq!(self.retained_bytes(), 0);
+        assert_eq!(volume(&self.drive).status().waiting_for_room, None);
     }
 
     /// Puts the medium back and gives what is on its platter.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotbay_block::{Device, ErrorKind, Request};
-use hotbay_drive::{EventKind, JournalFull, State, VolumeSettings};
+use hotbay_drive::{EventKind, JournalFull, State, VolumeSettings, WaitingForRoom, WhatIsFull};
 use support::*;
 
 const MIB: u64 = 1 << 20;
@@ -64,9 +64,14 @@ async fn a_full_journal_lets_changes_wait_and_a_replay_makes_room() {
     assert_eq!(kind, ErrorKind::NoSpace);
     assert_eq!(before.elapsed().as_secs(), 10);
 
+    assert_eq!(volume(&drive).status().waiting_for_room, None, "whoever waited has given up");
     let late = begin(&device, writing(30 * MIB, MIB, 2));
-    let_others_run().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(!late.is_finished());
+    let waiting = volume(&drive).status().waiting_for_room.unwrap();
+    let expected = (WhatIsFull::Journal, 1, Duration::from_secs(3), 0);
+    let WaitingForRoom { full, requests, age, only_in_memory_bytes } = waiting;
+    assert_eq!((full, requests, age, only_in_memory_bytes), expected);
     insert(&drive, "a").await;
     late.await.unwrap().unwrap();
     drive.eject("a").await.unwrap();

@@ -19,7 +19,7 @@ use crate::control::{
     Armed, ArmedFault, ControlHandler, ControlReply, CopyStatus, Event, EventSource, ExportStatus,
     HeldJournal, JournalStatus, MediumIs, Occupied, OpenSessions, OperationStatus, Progress,
     ProgressSink, ReloadEffect, ReloadedDifference, ResolveBy, State, Status, SwapContent,
-    VolumeStatus, WhenDifferent, Work, WorkDone,
+    VolumeStatus, WaitingForRoom, WhenDifferent, Work, WorkDone,
 };
 use crate::exports::LayoutExports;
 use crate::failure::Failure;
@@ -163,11 +163,10 @@ impl Handler {
             attachment: status.attachment,
             size_bytes: status.size_bytes,
             waiting_for_medium: status.waiting_for_medium,
+            waiting_for_room: status.waiting_for_room.map(WaitingForRoom::from),
             waiting_requests: status.waiting_requests,
             retained_bytes: status.retained_bytes,
-            oldest_retained_ms: status
-                .oldest_retained_age
-                .map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+            oldest_retained_ms: status.oldest_retained_age.map(words::milliseconds),
             last_loss: status.last_loss,
             conflict: status.conflict,
             hung: status.hung,

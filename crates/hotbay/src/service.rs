@@ -52,6 +52,8 @@ fn summary(volumes: &[VolumeStatus]) -> String {
     let wishes = volumes.iter().filter(|volume| volume.waiting_for_medium);
     let mut parts: Vec<String> =
         wishes.map(|volume| format!("please insert volume {}", volume.name)).collect();
+    let full = volumes.iter().filter(|volume| volume.waiting_for_room.is_some());
+    parts.extend(full.map(|volume| format!("the journal of {} has no room", volume.name)));
     let others = volumes.iter().filter(|volume| volume.state != State::Present);
     parts.extend(others.map(|volume| format!("{} is {}", volume.name, volume.state)));
     if parts.is_empty() {
@@ -65,6 +67,8 @@ fn summary(volumes: &[VolumeStatus]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use hotbay_drive::{WaitingForRoom, WhatIsFull};
+
     use super::*;
 
     fn volume(name: &str, state: State, waiting_for_medium: bool) -> VolumeStatus {
@@ -77,6 +81,7 @@ mod tests {
             size_bytes: 0,
             waiting_requests: 0,
             waiting_for_medium,
+            waiting_for_room: None,
             retained_bytes: 0,
             oldest_retained_age: None,
             hung: None,
@@ -91,10 +96,18 @@ mod tests {
     fn the_line_says_what_to_do_before_how_it_is() {
         let present = volume("a", State::Present, false);
         let waits = volume("b", State::Absent, true);
-        let away = volume("c", State::Absent, false);
+        let mut away = volume("c", State::Absent, false);
         assert_eq!(summary(std::slice::from_ref(&present)), "a is present");
         assert_eq!(summary(&[present.clone(), present.clone()]), "all 2 volumes are present");
-        let line = summary(&[present, away, waits]);
+        let line = summary(&[present.clone(), away.clone(), waits]);
         assert_eq!(line, "please insert volume b; c is absent; b is absent");
+        away.waiting_for_room = Some(WaitingForRoom {
+            full: WhatIsFull::Disk,
+            requests: 1,
+            age: Duration::ZERO,
+            only_in_memory_bytes: 0,
+        });
+        let line = summary(&[present, away]);
+        assert_eq!(line, "the journal of c has no room; c is absent");
     }
 }

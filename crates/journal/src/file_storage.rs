@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use memmap2::{Mmap, MmapOptions};
-use rustix::fs::{Advice, FallocateFlags, FlockOperation, fadvise, fallocate, flock, fstatfs};
+use rustix::fs::{
+    Advice, FallocateFlags, FlockOperation, fadvise, fallocate, flock, fstatfs, fstatvfs,
+};
 use rustix::io::{Errno, pwritev};
 
 use crate::format::{narrow, wide};
@@ -76,6 +78,21 @@ impl FileStorage {
         Ok(Self { path, overwriting: Overwriting::of(&directory)?, directory })
     }
 
+    /// Refuses at once what cannot fit. To try would take whatever is left for a moment, and in that moment nobody else on
+    /// this disk could write anything: not even the record of a volume whose medium is back and would make room.
+    ///
+    /// # Errors
+    /// That there is no room.
+    fn must_have_room_for(&self, length: u64) -> io::Result<()> {
+        // Where the file system does not tell, it is tried.
+        let Ok(system) = fstatvfs(&self.directory) else { return Ok(()) };
+        let free = system.f_bfree.saturating_mul(system.f_frsize);
+        if system.f_blocks > 0 && free < length {
+            return Err(Errno::NOSPC.into());
+        }
+        Ok(())
+    }
+
     fn segment_over(&self, file: File) -> io::Result<FileSegment> {
         let length = file.metadata()?.len();
         let map = if length == 0 { Bytes::new() } else { Bytes::from_owner(map(&file, length)?) };
@@ -112,6 +129,7 @@ impl Storage for FileStorage {
     }
 
     fn create(&self, name: &str, length: u64) -> io::Result<Box<dyn SegmentFile>> {
+        self.must_have_room_for(length)?;
         let path = self.path.join(name);
         let file = OpenOptions::new()
             .read(true)

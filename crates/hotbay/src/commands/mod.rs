@@ -20,6 +20,7 @@ pub(crate) mod pull;
 pub(crate) mod reference;
 pub(crate) mod reload;
 pub(crate) mod resolve;
+mod room;
 pub(crate) mod scrub;
 pub(crate) mod status;
 pub(crate) mod swap;

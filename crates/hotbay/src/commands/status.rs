@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::output::{self, Colour, Colours, human_size};
 use super::progress::percent;
 use super::table::{Cell, table};
-use super::{Daemon, unexpected};
+use super::{Daemon, room, unexpected};
 use crate::cli::StatusArgs;
 use crate::control::{ArmedFault, ControlReply, ControlRequest, State, Status, VolumeStatus};
 use crate::failure::Failure;
@@ -154,6 +154,10 @@ fn notes(volume: &VolumeStatus, colours: Colours) -> Vec<String> {
         };
         let wish = colours.paint(Colour::Attention, &format!("please insert volume {name}"));
         notes.push(format!("{wish}: {count}; 'hotbay insert {name}'\n"));
+    }
+    if let (Some(waits), Some(waiting)) = (room::what_waits(volume), &volume.waiting_for_room) {
+        let waits = colours.paint(Colour::Attention, &waits);
+        notes.push(format!("{waits}; {}\n", room::what_to_do(volume, waiting)));
     }
     if let Some(work) = volume.progress {
         let percent = percent(work.done_bytes, work.total_bytes);

@@ -1,8 +1,11 @@
 use std::path::Path;
 
 use super::output::Colours;
+use super::room::{what_to_do, what_waits};
 use super::status::describe;
-use crate::control::{JournalStatus, State, Status, VolumeStatus, WorkDone};
+use crate::control::{
+    JournalStatus, State, Status, VolumeStatus, WaitingForRoom, WhatIsFull, WorkDone,
+};
 
 fn volume(name: &str, state: State) -> VolumeStatus {
     VolumeStatus {
@@ -15,6 +18,7 @@ fn volume(name: &str, state: State) -> VolumeStatus {
         size_bytes: 64 << 20,
         sessions: 1,
         waiting_for_medium: false,
+        waiting_for_room: None,
         waiting_requests: 0,
         retained_bytes: 0,
         oldest_retained_ms: None,
@@ -90,4 +94,34 @@ fn without_a_terminal_there_is_no_escape() {
     let status = shelf(1, "unix:/n", vec![volume("a", State::Failed)]);
     assert!(!shown(&status, Colours::Off).contains('\x1b'));
     assert!(shown(&status, Colours::On).contains("\x1b[31mfailed\x1b[0m"));
+}
+
+fn says(full: WhatIsFull, requests: u64, only_in_memory_bytes: u64) -> (String, String) {
+    let mut volume = volume("usb", State::Absent);
+    let age_ms = 61_900;
+    let waiting = WaitingForRoom { full, requests, age_ms, only_in_memory_bytes };
+    volume.waiting_for_room = Some(waiting.clone());
+    (what_waits(&volume).unwrap(), what_to_do(&volume, &waiting))
+}
+
+#[test]
+fn a_full_journal_is_emptied_by_the_medium() {
+    let (what, advice) = says(WhatIsFull::Journal, 3, 0);
+    assert_eq!(what, "the journal of usb is full: 3 requests wait, for 1m 1s");
+    assert_eq!(advice, "'hotbay insert usb' empties it");
+}
+
+#[test]
+fn a_full_disk_is_to_be_cleared() {
+    let (what, advice) = says(WhatIsFull::Disk, 1, 0);
+    assert_eq!(what, "the disk under the journal of usb is full: 1 request waits, for 1m 1s");
+    assert!(advice.starts_with("make room there, or 'hotbay insert usb'"), "{advice}");
+}
+
+#[test]
+fn what_is_only_in_memory_comes_first() {
+    let (what, advice) = says(WhatIsFull::Disk, 2, 3 << 20);
+    let said = "3 MiB that were acknowledged are only in memory, and requests wait: 2, for 1m 1s";
+    assert!(what.ends_with(said), "{what}");
+    assert!(advice.starts_with("make room there now"), "{advice}");
 }

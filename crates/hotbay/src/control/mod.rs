@@ -14,7 +14,7 @@ pub(crate) use request::{
     Armed, ArmedFault, ControlReply, ControlRequest, CopyStatus, Event, ExportStatus, Follow,
     HeldJournal, JournalStatus, MediumIs, Occupied, OpenSessions, OperationStatus, Progress,
     ReloadEffect, ReloadedDifference, ResolveBy, State, Status, SwapContent, VolumeStatus,
-    WhenDifferent, Work, WorkDone,
+    WaitingForRoom, WhatIsFull, WhenDifferent, Work, WorkDone,
 };
 pub(crate) use server::{ControlHandler, ControlServer, EventSource, ProgressSink};
 

@@ -454,6 +454,8 @@ pub(crate) struct VolumeStatus {
     pub(crate) sessions: u32,
     /// Whether requests wait that only the medium could answer: "please insert".
     pub(crate) waiting_for_medium: bool,
+    /// What waits for room in the journal; `null` where nothing does.
+    pub(crate) waiting_for_room: Option<WaitingForRoom>,
     /// How many requests wait: for the medium, for room in the journal, or for a change of state to end.
     pub(crate) waiting_requests: u64,
     /// How much was acknowledged and is not yet covered by a sync of the medium.
@@ -474,6 +476,29 @@ pub(crate) struct VolumeStatus {
     pub(crate) journal: JournalStatus,
     /// How far the replay or the copy is that is under way.
     pub(crate) progress: Option<WorkDone>,
+}
+
+/// What waits for room in a journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WaitingForRoom {
+    /// What is full.
+    pub(crate) full: WhatIsFull,
+    /// How many requests wait.
+    pub(crate) requests: u64,
+    /// For how long there has been somebody who waits.
+    pub(crate) age_ms: u64,
+    /// Unsynced changes of a medium that is gone: they are only in memory until there is room.
+    pub(crate) only_in_memory_bytes: u64,
+}
+
+/// What is full where a journal has no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WhatIsFull {
+    /// The journal: it is at its limit.
+    Journal,
+    /// The disk that it is on.
+    Disk,
 }
 
 /// A fault that is armed.

@@ -1,8 +1,12 @@
 //! The words of the control socket as those of the drive, and the drive's answers in words of the socket.
 
+use std::time::Duration;
+
 use hotbay_drive::{Refusal, Scrub, WhenHeld, WhenOccupied, WhenOpen};
 
-use crate::control::{Event, HeldJournal, Occupied, OpenSessions, State, WhenDifferent};
+use crate::control::{
+    Event, HeldJournal, Occupied, OpenSessions, State, WaitingForRoom, WhatIsFull, WhenDifferent,
+};
 use crate::failure::Failure;
 
 impl From<Occupied> for WhenOccupied {
@@ -62,6 +66,25 @@ impl From<hotbay_drive::State> for State {
             hotbay_drive::State::Failed => Self::Failed,
         }
     }
+}
+
+impl From<hotbay_drive::WaitingForRoom> for WaitingForRoom {
+    fn from(waiting: hotbay_drive::WaitingForRoom) -> Self {
+        Self {
+            full: match waiting.full {
+                hotbay_drive::WhatIsFull::Journal => WhatIsFull::Journal,
+                hotbay_drive::WhatIsFull::Disk => WhatIsFull::Disk,
+            },
+            requests: waiting.requests,
+            age_ms: milliseconds(waiting.age),
+            only_in_memory_bytes: waiting.only_in_memory_bytes,
+        }
+    }
+}
+
+/// A duration as the control socket tells it.
+pub(super) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl From<hotbay_drive::Event> for Event {

@@ -74,6 +74,22 @@ const GAUGES: &[Gauge] = &[
         value: |volume| float(volume.waiting_for_medium.into()),
     },
     Gauge {
+        name: "waiting_for_room",
+        unit: None,
+        help: "Requests that wait for room in the journal",
+        value: |volume| {
+            float(volume.waiting_for_room.as_ref().map_or(0, |waiting| waiting.requests))
+        },
+    },
+    Gauge {
+        name: "waiting_for_room_age",
+        unit: Some(Unit::Seconds),
+        help: "How long something has been waiting for room in the journal; 0 where nothing does",
+        value: |volume| {
+            volume.waiting_for_room.as_ref().map_or(0.0, |waiting| waiting.age.as_secs_f64())
+        },
+    },
+    Gauge {
         name: "retained",
         unit: Some(Unit::Bytes),
         help: "Acknowledged changes that no sync of the medium covers yet",

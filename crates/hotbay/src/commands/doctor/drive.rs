@@ -8,6 +8,7 @@ use rustix::fs::{Access, access, statfs, statvfs};
 
 use super::super::journal::{Condition, KeptJournal};
 use super::super::output::human_size;
+use super::super::room;
 use super::Finding;
 use crate::config::Config;
 use crate::control::{State, Status, VolumeStatus};
@@ -123,6 +124,10 @@ fn volume(volume: &VolumeStatus) -> Finding {
     let VolumeStatus { name, state, .. } = volume;
     let live = human_size(volume.journal.live_bytes);
     let found = format!("{name} is {state}");
+    if let (Some(waits), Some(waiting)) = (room::what_waits(volume), &volume.waiting_for_room) {
+        let advice = room::what_to_do(volume, waiting);
+        return Finding::problem(CHECK, format!("{found}, and {waits}"), advice);
+    }
     match state {
         State::Failed => {
             let why = volume.last_loss.as_deref().unwrap_or("its journal is broken");

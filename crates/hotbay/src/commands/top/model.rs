@@ -245,6 +245,7 @@ pub(super) mod tests {
             size_bytes: 64 << 20,
             sessions: 1,
             waiting_for_medium: false,
+            waiting_for_room: None,
             waiting_requests: 0,
             retained_bytes: 0,
             oldest_retained_ms: None,

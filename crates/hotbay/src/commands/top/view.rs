@@ -10,6 +10,7 @@ use ratatui::widgets::{Block, BorderType, Paragraph, Row, Sparkline, Table};
 
 use super::super::output::human_size;
 use super::super::progress::percent;
+use super::super::room;
 use super::model::{Mode, Model, has_medium};
 use super::rates::{Rates, Step};
 use crate::control::{CopyStatus, Event, State, Status, VolumeStatus};
@@ -139,6 +140,9 @@ fn remark(volume: &VolumeStatus, seconds_left: Option<u64>) -> Span<'static> {
     if volume.waiting_for_medium {
         return Span::styled("please insert", attention);
     }
+    if let Some(waiting) = &volume.waiting_for_room {
+        return Span::styled(room::in_short(waiting), attention);
+    }
     let Some(work) = volume.progress else {
         return match (volume.state, &volume.last_loss, &volume.copy) {
             (State::Failed, Some(why), _) => Span::styled(why.clone(), colour(State::Failed)),
@@ -262,7 +266,7 @@ mod tests {
     use super::super::model::tests::{status, volume};
     use super::super::model::{Effect, Key};
     use super::*;
-    use crate::control::{ExportStatus, OperationStatus, WorkDone};
+    use crate::control::{ExportStatus, OperationStatus, WaitingForRoom, WhatIsFull, WorkDone};
 
     /// The screen as lines of text.
     fn screen(model: &Model, columns: u16, lines: u16) -> Vec<String> {
@@ -299,9 +303,17 @@ mod tests {
         let mut behind = volume("copy", State::Absent, None);
         behind.copy =
             Some(CopyStatus { mirror: "shelf".to_owned(), in_sync: false, behind_bytes: 3 << 20 });
+        let mut full = volume("scratch", State::Absent, None);
+        full.waiting_for_room = Some(WaitingForRoom {
+            full: WhatIsFull::Journal,
+            requests: 3,
+            age_ms: 2000,
+            only_in_memory_bytes: 0,
+        });
         let mut model = Model::default();
-        model.take_status(status(vec![changed, behind]), Instant::now());
+        model.take_status(status(vec![changed, behind, full]), Instant::now());
         let screen = screen(&model, 170, 30);
+        shows(&screen, "journal full, 3 wait");
         shows(&screen, "hotbay resolve usb replay|discard: it was changed elsewhere");
         shows(&screen, "behind by up to 3 MiB");
     }
