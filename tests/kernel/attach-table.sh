@@ -13,6 +13,9 @@ daemon_of() { hotbay attach --list | awk -v export="$1" '$2 == export { print $5
 until_daemon_is() { for _ in {1..300}; do [ "$(daemon_of a)" != "$1" ] || return 0; sleep 0.1; done; return 1; }
 attached() { hotbay attach --list | awk -v export="$1" '$2 == export { print $1 }'; }
 
+[ -z "$(hotbay attach --list 2>/dev/null)" ]
+hotbay attach --list 2>&1 | grep -F "nothing is attached; 'hotbay attach EXPORT' makes a device"
+[ "$(hotbay attach --list --json)" = '[]' ]
 refused "table:4: there is no option wait-for=1h" hotbay attach --all --table table
 [ "$(attached a)" = /dev/nbd3 ]
 [ -n "$(attached b)" ]
@@ -33,6 +36,7 @@ flock $resident true
 [ "$(daemon_of a)" = - ]
 [ "$(hotbay attach a)" = /dev/nbd3 ]        # the one that it has lost its resident on, not another
 [ "$(daemon_of a)" = connected ]
+hotbay attach --list --json | grep -F '{"device":"/dev/nbd3","export":"a","server":"unix:/run/nbd.sock","resident":'"$(cat $resident)"',"daemon":"connected"}'
 kill_hotbay
 until_daemon_is away
 start_hotbay --volume a=a.img --volume b=b.img --volume c=c.img

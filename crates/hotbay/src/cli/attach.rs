@@ -12,6 +12,8 @@ use crate::config::{Name, parse_duration};
 /// `attach`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
+It needs root, and the kernel's NBD client: 'modprobe nbd'. 'hotbay doctor' says whether both are there.
+
 It prints the device's path when it can be used and returns; a process stays that connects the device again whenever \
 the daemon was restarted. What it has to say is in the kernel's log. Where that process was killed, the same line \
 starts another.
@@ -61,6 +63,10 @@ pub(crate) struct AttachArgs {
     /// Show which device is attached to which export
     #[arg(long, conflicts_with_all = ["export", "foreground"])]
     pub(crate) list: bool,
+
+    /// With --list: one line of JSON, for scripts
+    #[arg(long, requires = "list")]
+    pub(crate) json: bool,
 
     /// Give the device, while it is in use, the size that its export has grown to
     #[arg(long, conflicts_with_all = ["list", "all", "table", "foreground", "wait_for_daemon", "server"])]

@@ -39,6 +39,12 @@ pub(super) fn print_warning(text: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "warning: {text}");
 }
 
+/// A line on standard error for a person, where standard output has nothing to say.
+pub(super) fn print_note(text: impl fmt::Display) {
+    // Where nobody reads it, nothing is missing.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// Whether text may have colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Colours {

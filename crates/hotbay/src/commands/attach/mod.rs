@@ -50,7 +50,7 @@ pub(crate) fn run(
     environment: &Environment,
 ) -> Result<(), Failure> {
     if arguments.list {
-        return list::run();
+        return list::run(arguments.json);
     }
     must_be_root().map_err(|failure| match daemon.control() {
         // Root looks for a daemon elsewhere.
