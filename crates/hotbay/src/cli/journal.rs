@@ -18,7 +18,7 @@ Examples:
 #[command(arg_required_else_help = true)]
 pub(crate) struct JournalArgs {
     /// The state directory [default: that of `hotbay serve`; name it where a configuration file names another]
-    #[arg(long, env = "HOTBAY_STATE", value_name = "DIR", hide_env_values = true, global = true)]
+    #[arg(long, env = "HOTBAY_STATE", value_name = "DIR", hide_env_values = true, global = true, display_order = super::LAST)]
     pub(crate) state: Option<PathBuf>,
 
     /// What to do
@@ -29,13 +29,13 @@ pub(crate) struct JournalArgs {
 /// What to do with journals.
 #[derive(Debug, Subcommand)]
 pub(crate) enum JournalCommand {
-    /// List the journals: how much each holds, and whether it is whole
+    /// List the journals of all volumes: how much each holds, and whether it is whole
     List(JournalListArgs),
-    /// Show the segments of one, and its extents or records
+    /// Show the segments of a volume's journal, and where asked its extents and records
     Show(JournalShowArgs),
-    /// Read and check every record; exit status 1 where one is damaged
+    /// Read and check every record of one journal, or of all; exit status 1 where one is damaged
     Verify(JournalVerifyArgs),
-    /// Write what one holds to a file; of a damaged one what is whole
+    /// Write what a volume's journal holds to a file; of a damaged one what is whole
     Export(JournalExportArgs),
 }
 
@@ -53,11 +53,11 @@ pub(crate) struct JournalShowArgs {
     /// Whose journal
     pub(crate) volume: Name,
 
-    /// Also which parts of the volume it holds
+    /// Show which parts of the volume it holds
     #[arg(long)]
     pub(crate) extents: bool,
 
-    /// Also every record
+    /// Show every record
     #[arg(long)]
     pub(crate) records: bool,
 

@@ -56,15 +56,15 @@ pub(crate) struct ScenarioSweepArgs {
     #[arg(value_name = "FILE.toml")]
     pub(crate) file: PathBuf,
 
-    /// Pull at each so-many-th write only
+    /// Pull at every K-th write only
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) every: u32,
 
-    /// Pull at so many writes at most
+    /// Pull at N of them at most, the first ones [default: at all]
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
 
-    /// Run so many at the same time, 1 to 64
+    /// Run N of them at the same time, 1 to 64
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) parallel: u8,
 }
@@ -99,7 +99,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, conflicts_with = "mixed")]
     pub(crate) write: bool,
 
-    /// Read and write, so many of a hundred requests being writes; destroys the data on the export
+    /// Read and write, PERCENT of the requests being writes; destroys the data on the export
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=99))]
     pub(crate) mixed: Option<u8>,
 
@@ -139,7 +139,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     pub(crate) time: Duration,
 
-    /// End after so many requests of all sessions together, where that is sooner
+    /// End after N requests of all sessions together, where that is sooner
     #[arg(long, value_name = "N")]
     pub(crate) requests: Option<u64>,
 
@@ -147,7 +147,7 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     pub(crate) fua: bool,
 
-    /// A flush follows so many writes of a session
+    /// Flush after every N writes of a session
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) flush_every: Option<u32>,
 

@@ -159,7 +159,7 @@ pub(crate) struct ScrubArgs {
     /// The copy that the others are compared with
     pub(crate) volume: Name,
 
-    /// Write what it holds to those that differ
+    /// Write what VOLUME holds to the copies that differ
     #[arg(long)]
     pub(crate) repair: bool,
 }
