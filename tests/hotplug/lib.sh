@@ -24,6 +24,9 @@ trap clean_up EXIT
 # The line of the script itself, however deep in this file its command failed.
 blame() { echo "${0##*/}: failed at line ${BASH_LINENO[-2]}: $1" >&2; }
 
+# What a script has to clear away besides: it defines this anew. A trap of its own would lose the exit status.
+at_the_end() { :; }
+
 clean_up() {
     local code=$?
     trap - ERR
@@ -34,6 +37,7 @@ clean_up() {
     for pid in $(jobs -p) ${daemon:-}; do
         { kill -9 "$pid" && wait "$pid"; } 2>/dev/null || true
     done
+    at_the_end || true
     cd /
     rm -rf "$dir"
     exit "$code"

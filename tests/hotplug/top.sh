@@ -23,7 +23,7 @@ blank c.img 16M
 printf '[defaults]\njournal_limit = "16MiB"\nretained_limit = "4MiB"\n' >small.toml
 start_hotbay small.toml --bays 2 --volume a=a.img --volume b=b.img
 tmux -f /dev/null new-session -d -s top -x 140 -y 40 "hotbay top; echo ended with \$?; sleep 60"
-trap 'command tmux -S "$dir/tmux.sock" kill-server 2>/dev/null || true; clean_up' EXIT
+at_the_end() { command tmux -S "$dir/tmux.sock" kill-server 2>/dev/null; }
 
 screen ' bay 1 '
 screen '▶ a .*present'
