@@ -89,9 +89,9 @@ fn examine(
     state: Option<std::path::PathBuf>,
     environment: &Environment,
 ) -> Vec<Finding> {
-    let mut findings = machine::findings();
     let overrides = Overrides { state, ..Overrides::default() };
     let config = config::load(file.as_deref(), overrides, environment);
+    let mut findings = machine::findings(config.as_ref().ok().map(|config| config.layout));
     findings.push(configuration(file.as_deref(), &config));
     let status = status(daemon);
     findings.push(drive::daemon(&status));
