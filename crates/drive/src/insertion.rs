@@ -20,6 +20,9 @@ use crate::under_way::{Doing, UnderWay};
 use crate::volume::{Reach, Stay, Volume};
 use crate::witness::{Witness, standard_places};
 
+/// What to do where a medium is there, and the daemon may not have it.
+pub(crate) const NOT_WRITABLE: &str = "nothing was changed; let the daemon's user read and write it, or run the daemon as root; what is write-protected is no medium";
+
 /// How long an insert or an eject waits for I/O of an earlier attachment to end.
 pub(crate) const DEPARTURE_WAIT: Duration = Duration::from_secs(10);
 
@@ -197,6 +200,7 @@ impl Volume {
                 ErrorKind::Gone => {
                     refusal.hint("nothing was changed; bring it back, or name another medium")
                 }
+                ErrorKind::ReadOnly => refusal.hint(NOT_WRITABLE),
                 _ => refusal,
             }
         })

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::event::EventKind;
 use crate::failure::Refusal;
-use crate::insertion::Recognition;
+use crate::insertion::{NOT_WRITABLE, Recognition};
 use crate::journal_log::{JournalLog, blocking};
 use crate::record::VolumeRecord;
 use crate::room::RoomQueue;
@@ -159,8 +159,11 @@ async fn first_look(settings: &VolumeSettings, around: &Surroundings) -> Result<
         Err(Error::new(ErrorKind::TimedOut, format!("{medium} has not been opened for {wait:?}")))
     });
     let identity = looked.map_err(|error| {
-        Refusal::new(format!("volume {name}: {}", error.with_sources()))
-            .hint("a volume's first medium tells its size, so it must be there once; '?create=64MiB' behind a file's path makes a file")
+        let refusal = Refusal::new(format!("volume {name}: {}", error.with_sources()));
+        match error.kind() {
+            ErrorKind::ReadOnly => refusal.hint(NOT_WRITABLE),
+            _ => refusal.hint("a volume's first medium tells its size, so it must be there once; '?create=64MiB' behind a file's path makes a file"),
+        }
     })?;
     match identity.size_bytes {
         0 => Err(Refusal::new(format!("{medium}, the medium of volume {name}, is empty"))

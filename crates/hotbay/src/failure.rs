@@ -65,6 +65,15 @@ impl Failure {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// The same with a hint for one who may not do it, where that is the reason.
+    #[must_use]
+    pub(crate) fn with_hint_if_denied(self, error: &io::Error, hint: &str) -> Self {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => self.with_hint(hint),
+            _ => self,
+        }
+    }
+
     /// What went wrong.
     pub(crate) fn message(&self) -> &str {
         &self.message

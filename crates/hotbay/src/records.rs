@@ -174,6 +174,10 @@ impl StateDirectory {
         let cannot = |error: io::Error| {
             Failure::new(format!("cannot use the state directory {}: {error}", path.display()))
                 .with_hint("name another one with --state DIR")
+                .with_hint_if_denied(
+                    &error,
+                    "run the daemon as the directory's owner, or name another one with --state DIR",
+                )
         };
         create_private(path).map_err(cannot)?;
         let mut private = OpenOptions::new();

@@ -176,6 +176,12 @@ fn cannot_listen(error: BindError) -> Failure {
         BindError::NotASocket { .. } => {
             failure.with_hint("move it away, or name another path with --listen")
         }
+        BindError::Io { address: ListenAddress::Tcp { port: ..1024, .. }, source } => {
+            failure.with_hint("name another address with --listen").with_hint_if_denied(
+                &source,
+                "ports below 1024 are root's; name another one with --listen",
+            )
+        }
         _ => failure.with_hint("name another address with --listen"),
     }
 }

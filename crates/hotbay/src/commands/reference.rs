@@ -1,6 +1,7 @@
 //! `hotbay completions` and `hotbay man`: made of the same definitions as `--help`.
 
 use std::fs;
+use std::io;
 
 use clap::CommandFactory as _;
 
@@ -24,8 +25,10 @@ pub(crate) fn completions(arguments: &CompletionsArgs) -> Result<(), Failure> {
 /// Where the directory or a page cannot be written.
 pub(crate) fn man(arguments: &ManArgs) -> Result<(), Failure> {
     let directory = &arguments.directory;
-    let cannot =
-        |error| Failure::new(format!("cannot write man pages to {}: {error}", directory.display()));
+    let cannot = |error: io::Error| {
+        Failure::new(format!("cannot write man pages to {}: {error}", directory.display()))
+            .with_hint_if_denied(&error, "name a directory that you may write to, or use sudo")
+    };
     fs::create_dir_all(directory).map_err(cannot)?;
     clap_mangen::generate_to(Cli::command(), directory).map_err(cannot)
 }

@@ -130,14 +130,20 @@ fn unmade(error: rcgen::Error) -> Failure {
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
-    fs::read_to_string(path)
-        .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))
+    fs::read_to_string(path).map_err(|error| {
+        Failure::new(format!("cannot read {}: {error}", path.display()))
+            .with_hint_if_denied(&error, "use the CA as its owner, or as root")
+    })
 }
+
+/// For one who may not make files there.
+const NOT_YOURS: &str = "name a directory in which you may make files, or use sudo";
 
 /// Writes all of them, or, where one of them is there already, none.
 fn write_all(directory: &Path, parts: &[Part]) -> Result<(), Failure> {
     create_private(directory).map_err(|error| {
         Failure::new(format!("cannot make the directory {}: {error}", directory.display()))
+            .with_hint_if_denied(&error, NOT_YOURS)
     })?;
     if let Some((name, _)) = parts.iter().find(|(name, _)| directory.join(name).exists()) {
         let path = directory.join(name);
@@ -146,8 +152,10 @@ fn write_all(directory: &Path, parts: &[Part]) -> Result<(), Failure> {
     }
     for (name, text) in parts {
         let path = directory.join(name);
-        write_new(&path, text)
-            .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
+        write_new(&path, text).map_err(|error| {
+            Failure::new(format!("cannot write {}: {error}", path.display()))
+                .with_hint_if_denied(&error, NOT_YOURS)
+        })?;
     }
     Ok(())
 }

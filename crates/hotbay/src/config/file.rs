@@ -54,7 +54,7 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
         let failure = Failure::new(format!("cannot read {shown}: {error}"));
         match error.kind() {
             std::io::ErrorKind::NotFound => failure.with_hint("name a file that is there"),
-            _ => failure,
+            _ => failure.with_hint_if_denied(&error, "read it as its owner, or as root"),
         }
     };
     let mut text = String::new();

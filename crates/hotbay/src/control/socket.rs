@@ -64,7 +64,12 @@ fn lock(directory: &Path) -> io::Result<OwnedFd> {
 /// Removes a socket that nobody listens on.
 fn clear(path: &Path) -> Result<(), Failure> {
     let shown = path.display();
-    let cannot = |error| Failure::new(format!("cannot use {shown}: {error}"));
+    let cannot = |error: io::Error| {
+        Failure::new(format!("cannot use {shown}: {error}")).with_hint_if_denied(
+            &error,
+            "it is another user's; name another path with --control PATH",
+        )
+    };
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(cannot(error)),

@@ -34,9 +34,14 @@ impl Connection {
             )));
         }
         let mut stream = connect(&uri.server).map_err(|error| {
-            Failure::new(format!("cannot connect to {uri}: {error}")).with_hint(
-                "does a server listen there? 'hotbay status' shows where the daemon does",
-            )
+            Failure::new(format!("cannot connect to {uri}: {error}"))
+                .with_hint(
+                    "does a server listen there? 'hotbay status' shows where the daemon does",
+                )
+                .with_hint_if_denied(
+                    &error,
+                    "connect as the user that the server runs as, or as root",
+                )
         })?;
         let opened = stream
             .open_export(&uri.export)
