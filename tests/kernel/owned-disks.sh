@@ -9,14 +9,17 @@ sed "s,/usr/local/bin/hotbay,/run/bin/hotbay,; s,/var/lib/hotbay,$HOTBAY_STATE,g
 udevd=$(ls /lib/systemd/systemd-udevd /usr/lib/systemd/systemd-udevd 2>/dev/null | head -n 1)
 "$udevd" --daemon
 marked() { udevadm info --query=property "$1" | grep -qx UDISKS_IGNORE=1; }
-looked_at() { udevadm trigger --action=change --settle "$@"; }
+looked_at() { udevadm trigger --action=change "$@"; udevadm settle --timeout=20; }
 looked_at /dev/sda
 marked /dev/sda && false
 
 start_hotbay --volume "stick=wwn:$(cat /sys/block/sda/device/wwid)"
 hotbay wait stick present
 [ "$(hotbay owner /dev/sda)" = stick ]
-hotbay eject stick                          # while it is in a bay udev waits for its lock, and desktops do not see it at all
+looked_at /dev/sda                          # it is in a bay, which is in nobody's way who waits for udev
+marked /dev/sda
+refused "is in use" hotbay serve --volume "other=/dev/sda" --state /run/other --control /run/other.sock --listen unix:/run/other-nbd.sock
+hotbay eject stick
 looked_at /dev/sda
 marked /dev/sda
 udevadm info --query=property /dev/sda | grep -x HOTBAY_VOLUME=stick

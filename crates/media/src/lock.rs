@@ -38,7 +38,9 @@ pub(crate) fn device_in_use(path: &Path, number: u64) -> Error {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let context = match mounted_on(&mounts, &number) {
         Some(place) => format!("{shown} is mounted on {place}"),
-        None => format!("{shown} is in use: mounted, swapped to, or part of another device"),
+        None => format!(
+            "{shown} is in use: mounted, swapped to, part of another device, or the medium of another hotbay"
+        ),
     };
     Error::new(ErrorKind::Medium, context)
 }

@@ -100,7 +100,7 @@ pub(crate) struct OpenFile {
 }
 
 impl OpenFile {
-    /// Opens what is at `path` to read and write, and locks it. May wait for the disk.
+    /// Opens what is at `path` to read and write, so that it is ours alone. May wait for the disk.
     ///
     /// # Errors
     /// [`ErrorKind::Gone`] where nothing is there, [`ErrorKind::Medium`] where it is in use or cannot be
@@ -126,7 +126,11 @@ impl OpenFile {
                 }
                 cannot_open(path, errno)
             })?;
-        lock::take(&file, path)?;
+        // A device is ours alone by EXCL already. A lock on a disk is for those who write to it for a moment: udev looks at none
+        // that is locked, for minutes, and whoever waits for udev to settle waits as well.
+        if let FileKind::Regular { .. } = kind {
+            lock::take(&file, path)?;
+        }
         Self::describe(file, path, kind)
     }
 
