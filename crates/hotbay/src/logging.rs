@@ -3,14 +3,21 @@
 use std::env;
 use std::io::{self, IsTerminal as _};
 
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// What is logged when nobody says what.
-const DEFAULT: &str = "info";
+const DEFAULT: LevelFilter = LevelFilter::INFO;
 
 /// Whether systemd's journal takes what is printed. It notes the time of each line, and nobody sits before it.
 pub(crate) fn is_journald() -> bool {
     env::var_os("JOURNAL_STREAM").is_some() && !io::stderr().is_terminal()
+}
+
+fn default() -> Targets {
+    Targets::new().with_default(DEFAULT)
 }
 
 /// Starts the log, with what `HOTBAY_LOG`, else `RUST_LOG`, names. Colour is for terminals only.
@@ -22,24 +29,24 @@ pub(crate) fn start() {
         Some((name, value))
     });
     let (filter, complaint) = match named {
-        None => (EnvFilter::new(DEFAULT), None),
-        Some((name, value)) => match EnvFilter::try_new(&value) {
+        None => (default(), None),
+        Some((name, value)) => match value.parse::<Targets>() {
             Ok(filter) => (filter, None),
-            Err(error) => (EnvFilter::new(DEFAULT), Some(format!("{name}={value}: {error}"))),
+            Err(error) => (default(), Some(format!("{name}={value}: {error}"))),
         },
     };
     let colour = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none();
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(colour)
         .with_target(false)
         // Told on the same standard error, with a panic where that fails: who reads the log may leave or run out of
         // room, and the daemon serves on.
         .log_internal_errors(false);
+    let log = tracing_subscriber::registry().with(filter);
     match is_journald() {
-        true => log.without_time().init(),
-        false => log.init(),
+        true => log.with(lines.without_time()).init(),
+        false => log.with(lines).init(),
     }
     if let Some(complaint) = complaint {
         tracing::warn!("the log's filter is wrong, `{DEFAULT}` is taken: {complaint}");
