@@ -15,7 +15,7 @@ if [ "$(realpath "$hotbay_binary")" != "$(realpath -m "${CARGO_TARGET_DIR:-$repo
     cat >bin/cargo <<'CARGO'
 #!/bin/sh
 case "$*" in
-    "run --release -- demo") exec hotbay demo ;;
+    "run -- demo") exec hotbay demo ;;
     "install --locked --path crates/hotbay") install -D "$(command -v hotbay)" "$CARGO_INSTALL_ROOT/bin/hotbay" ;;
     *) echo "what is 'cargo $*'?" >&2; exit 1 ;;
 esac
