@@ -33,7 +33,7 @@ a_clean_debian() {
     local mirror
     mirror=$(apt-get indextargets --format '$(COMPONENT) $(ORIGIN) $(CODENAME) $(REPO_URI)' 'Created-By: Packages' |
         awk '$1 == "main" && $2 == "Debian" && $3 !~ /-/ { print $4; exit }')
-    debootstrap --variant=minbase --include=systemd,systemd-sysv,udev,kmod,e2fsprogs bookworm "$root" "$mirror" >"$work/debootstrap.log" 2>&1 ||
+    debootstrap --variant=minbase --include=systemd,systemd-sysv,udev,kmod,e2fsprogs,dbus,udisks2 bookworm "$root" "$mirror" >"$work/debootstrap.log" 2>&1 ||
         fail "debootstrap failed" "$work/debootstrap.log"
     # The modules of the kernel that will run, which comes with none of Debian's own.
     cp -r /usr/lib/uml/modules "$root/lib/"

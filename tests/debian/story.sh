@@ -50,5 +50,42 @@ umount /mnt
 hotbay detach b
 udevadm settle                              # it takes the link away in its own time
 [ ! -e /dev/hotbay/b ]
+
+# udisks, whom desktops ask which disks they may mount, is told that a volume's stick is none, in its bay, pulled and back, and ejected;
+# another stick is one.
+hint() { udisksctl info -b "$1" | awk '$1 == "HintIgnore:" { print $2 }'; }
+hint_is() {
+    for _ in {1..300}; do [ "$(hint "$2")" != "$1" ] || return 0; sleep 0.1; done
+    udisksctl info -b "$2"
+    false
+}
+the_disk() { for _ in {1..300}; do [ ! -b "$1" ] || return 0; sleep 0.1; done; false; }
+modprobe scsi_debug dev_size_mb=48 delay=0 removable=1
+modprobe sd_mod
+the_disk /dev/sda
+systemctl start udisks2
+mke2fs -q -t ext4 /dev/sda
+hint_is false /dev/sda
+hotbay volume add "stick=wwn:$(cat /sys/block/sda/device/wwid)"
+udevadm trigger --action=change /dev/sda
+udevadm settle --timeout=60                 # a disk in a bay keeps nobody waiting who waits for udev
+hint_is true /dev/sda
+if udisksctl mount -b /dev/sda --no-user-interaction; then false; fi
+echo 1 >/sys/block/sda/device/delete
+hotbay wait stick absent
+echo '- - -' >/sys/class/scsi_host/host0/scan
+hotbay wait stick present --timeout 60s
+udevadm settle --timeout=60
+disk=$(echo /dev/sd?)
+hint_is true "$disk"
+hotbay eject stick
+udevadm settle --timeout=60
+hint_is true "$disk"
+echo 1 >/sys/bus/pseudo/drivers/scsi_debug/add_host
+other=/dev/sdb
+[ "$disk" != /dev/sdb ] || other=/dev/sda
+the_disk "$other"
+hint_is false "$other"
+hotbay volume remove stick
 echo passed >/verdict
 turn_off
