@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""doc-links.py REPOSITORY: each link of a page to another page, and to a place in it, leads somewhere."""
+"""doc-links.py [REPOSITORY]: each link of a page to another page, and to a place in it, leads somewhere."""
 import re
 import sys
 from pathlib import Path
@@ -16,7 +16,7 @@ def places(page):
     return found
 
 
-def main(repository):
+def main(repository=Path(__file__).resolve().parent.parent):
     pages = [p for p in Path(repository).glob("**/*.md") if not {"target", "node_modules", ".git"} & set(p.parts)]
     wrong = []
     for page in pages:
