@@ -30,6 +30,10 @@ refused "no-such-table" hotbay attach a --table no-such-table
 
 make_and_mount a "$(attached a)" ext2
 put a before 300000
+cp -L "$(command -v hotbay)" /run/for-all   # somebody who is not root sees what is attached, and that he does not see who keeps it
+setpriv --reuid=65534 --regid=65534 --clear-groups /run/for-all attach --list >/run/listed 2>/run/noted
+awk '$1 == "/dev/nbd3" { print $2, $5 }' /run/listed | grep -x 'a unknown'
+grep -F "only root sees who keeps the devices: 'sudo hotbay attach --list'" /run/noted
 resident=/run/hotbay-attach/nbd3
 kill -9 "$(cat $resident)"
 flock $resident true

@@ -35,7 +35,7 @@ pub(crate) use attached::Attached;
 pub(crate) use device::NbdDevice;
 pub(crate) use identity::{AttachmentId, ContentId};
 pub(crate) use netlink::NbdKernel;
-pub(crate) use place::{holder, is_given_up, is_waiting, pause};
+pub(crate) use place::{holder, is_given_up, is_waiting, pause, residents_are_seen};
 pub(crate) use resident::{Attaching, Resident, Voice};
 pub(crate) use table::{AttachLine, AttachTable};
 pub(crate) use upstream::{UpstreamError, connect};

@@ -83,6 +83,14 @@ pub(crate) fn holder(device: NbdDevice) -> Option<Pid> {
     holder_in(Path::new(DIRECTORY), device)
 }
 
+/// Whether this user may see who the residents are: what they note is root's alone.
+pub(crate) fn residents_are_seen() -> bool {
+    match fs::read_dir(DIRECTORY) {
+        Err(error) => error.kind() != io::ErrorKind::PermissionDenied,
+        Ok(_) => true,
+    }
+}
+
 /// Whether the resident of a device has said that it waits for the daemon. Of use only where there is a resident.
 pub(crate) fn is_waiting(device: NbdDevice) -> bool {
     is_waiting_in(Path::new(DIRECTORY), device)

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::super::output::{self, Colours};
 use super::super::table::{Cell, table};
-use crate::attach::{AttachmentId, NbdDevice, holder, is_waiting};
+use crate::attach::{AttachmentId, NbdDevice, holder, is_waiting, residents_are_seen};
 use crate::failure::Failure;
 
 /// One device that is attached.
@@ -15,7 +15,7 @@ struct Attachment {
     server: String,
     /// The process that keeps it; without one nobody connects it again.
     resident: Option<i32>,
-    /// How that process has the daemon: `connected` or `away`.
+    /// How that process has the daemon: `connected` or `away`; `unknown` to a user who may not see the process.
     daemon: Option<&'static str>,
 }
 
@@ -35,6 +35,9 @@ pub(super) fn run(as_json: bool) -> Result<(), Failure> {
         output::print_note("nothing is attached; 'hotbay attach EXPORT' makes a device");
         return Ok(());
     }
+    if !residents_are_seen() {
+        output::print_note("only root sees who keeps the devices: 'sudo hotbay attach --list'");
+    }
     let headings = ["DEVICE", "EXPORT", "SERVER", "RESIDENT", "DAEMON"];
     let rows = attachments.into_iter().map(Attachment::row).collect();
     output::print(&table(headings, rows, Colours::of_output()))
@@ -43,12 +46,18 @@ pub(super) fn run(as_json: bool) -> Result<(), Failure> {
 impl From<(NbdDevice, AttachmentId)> for Attachment {
     fn from((device, id): (NbdDevice, AttachmentId)) -> Self {
         let resident = holder(device);
+        let daemon = match resident {
+            _ if !residents_are_seen() => Some("unknown"),
+            None => None,
+            Some(_) if is_waiting(device) => Some("away"),
+            Some(_) => Some("connected"),
+        };
         Self {
             device: device.to_string(),
             export: id.export,
             server: id.server.to_string(),
             resident: resident.map(|pid| pid.as_raw_nonzero().get()),
-            daemon: resident.map(|_| if is_waiting(device) { "away" } else { "connected" }),
+            daemon,
         }
     }
 }
