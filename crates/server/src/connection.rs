@@ -23,6 +23,7 @@ use tokio::task::coop;
 use tokio_rustls::server::TlsStream;
 
 use crate::session::{Look, Looked, Splice};
+use crate::silence::Silence;
 
 /// The bytes that a look takes at once: a small request with its payload. The rest of a longer one is received
 /// where it is to be.
@@ -39,6 +40,8 @@ pub(crate) struct Connection {
     read: usize,
     /// The error that a look was told, which the system tells once.
     failed: Option<io::Error>,
+    /// Over TCP alone: a client on this machine does not vanish without the kernel telling.
+    silence: Option<Silence>,
 }
 
 #[derive(Debug)]
@@ -67,13 +70,14 @@ impl Connection {
         Self { user, ..Self::new(Watched::Unix(stream), true) }
     }
 
-    pub(crate) const fn tcp(stream: TcpStream) -> Self {
-        Self::new(Watched::Tcp(stream), false)
+    pub(crate) fn tcp(stream: TcpStream) -> Self {
+        Self { silence: Some(Silence::new()), ..Self::new(Watched::Tcp(stream), false) }
     }
 
-    const fn new(socket: Watched, is_local: bool) -> Self {
+    fn new(socket: Watched, is_local: bool) -> Self {
         let socket = Socket::Watched(socket);
-        Self { socket, is_local, user: None, early: Vec::new(), read: 0, failed: None }
+        let (user, early, read, failed, silence) = (None, Vec::new(), 0, None, None);
+        Self { socket, is_local, user, early, read, failed, silence }
     }
 
     /// Whether its client is on this machine, and one that the socket file's mode lets in.
@@ -110,6 +114,20 @@ impl Connection {
             self.socket = Socket::Unwatched(socket.unwatch()?);
         }
         Ok(())
+    }
+
+    /// What came of the socket; where that has to be waited for, an error when nobody is at its other end any more.
+    fn unless_silent<T>(
+        &mut self,
+        polled: Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        match (&mut self.silence, &self.socket) {
+            (Some(silence), Socket::Watched(socket)) if polled.is_pending() => {
+                silence.poll(socket.as_fd(), context).map(Err)
+            }
+            _ => polled,
+        }
     }
 
     /// Receives what is there.
@@ -162,18 +180,8 @@ impl Splice for Connection {
     }
 
     fn poll_splice(&mut self, context: &mut Context<'_>, lent: &Lent) -> Poll<io::Result<usize>> {
-        let socket = self.watched()?.get_mut();
-        loop {
-            ready!(socket.poll_write_ready(context))?;
-            match socket.try_splice(lent) {
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                    ) => {}
-                spliced => return Poll::Ready(spliced),
-            }
-        }
+        let spliced = self.watched()?.get_mut().poll_splice(context, lent);
+        self.unless_silent(spliced, context)
     }
 }
 
@@ -203,10 +211,11 @@ impl AsyncRead for Connection {
         if let Some(error) = this.failed.take() {
             return Poll::Ready(Err(error));
         }
-        match this.watched()?.get_mut() {
+        let received = match this.watched()?.get_mut() {
             Watched::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
             Watched::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
+        };
+        this.unless_silent(received, context)
     }
 }
 
@@ -235,10 +244,11 @@ impl AsyncWrite for Connection {
                 written => return Poll::Ready(written),
             }
         }
-        match this.watched()?.get_mut() {
+        let sent = match this.watched()?.get_mut() {
             Watched::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             Watched::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-        }
+        };
+        this.unless_silent(sent, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -263,6 +273,20 @@ impl Watched {
         match self {
             Self::Unix(stream) => stream.poll_write_ready(context),
             Self::Tcp(stream) => stream.poll_write_ready(context),
+        }
+    }
+
+    fn poll_splice(&self, context: &mut Context<'_>, lent: &Lent) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_write_ready(context))?;
+            match self.try_splice(lent) {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                    ) => {}
+                spliced => return Poll::Ready(spliced),
+            }
         }
     }
 

@@ -54,7 +54,9 @@ mod peer;
 mod server;
 mod session;
 mod sessions;
+mod silence;
 mod socket_file;
+mod sys;
 mod tls;
 mod traffic;
 

@@ -143,8 +143,7 @@ fn prepare(stream: &TcpStream) {
     }
 }
 
-/// Has the kernel find out that an idle client is gone without a word. No TCP_USER_TIMEOUT: that would also end those that live and
-/// do not take their replies for a while. Replies that nobody acknowledges are given up by the kernel's own bound.
+/// Has the kernel find out that an idle client is gone without a word. One that owes acknowledgements is `silence`'s affair.
 fn notice_silence(stream: &TcpStream) -> io::Result<()> {
     sockopt::set_socket_keepalive(stream, true)?;
     sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
