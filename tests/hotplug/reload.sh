@@ -77,7 +77,7 @@ hotbay volume remove none >/dev/null
 hotbay reload >/dev/null
 is "the volumes" "$(hotbay status --json | grep -o '"name":"[a-z]*","export"' | tr -d '\n')" '"name":"c","export""name":"d","export"'
 
-# --- who may open what, and as what: for sessions to come; TLS and limits at the next start, and it is said
+# --- who may open what, as what, and in TLS: for sessions to come; limits at the next start, and it is said
 port=$(sed -n 's/.*listening on tcp:127.0.0.1:\([0-9]*\).*/\1/p' log | head -n 1)
 nbdinfo --size "nbd://127.0.0.1:$port/c" >/dev/null
 nbdsh -u "$(uri c)" -c 'h.pwrite(b"1" * 512, 0); print("open", flush=True); input(); h.pwrite(b"2" * 512, 0); h.flush()' \
@@ -87,12 +87,14 @@ until grep -qs open session.log; do sleep 0.05; done
 hotbay tls make tls >/dev/null
 sed -i '/name = "c"/a allow = ["user:65534"]\nread_only = true\nrotational = true\ndescription = "of nobody"' drive.toml
 sed -i '1i handshake_timeout = "7s"\nmax_connections = 77' drive.toml
-printf '[tls]\nmode = "offered"\ncertificate = "tls/server-cert.pem"\nkey = "tls/server-key.pem"\n' >>drive.toml
+printf '[tls]\nmode = "offered"\ncertificate = "tls/server-cert.pem"\nkey = "tls/server-key.pem"\nclient_ca = "tls/ca-cert.pem"\n' >>drive.toml
 hotbay reload >said
 for line in 'allow everyone -> user:65534' 'read_only false -> true' 'rotational false -> true' 'description  -> of nobody'; do
     grep -qx "volume c: $line, for sessions that begin from now on" said || fail "not said: $line; but $(cat said)"
 done
-for key in tls handshake_timeout max_connections; do
+grep -q '^tls off -> offered, with .*, for sessions that begin from now on' said || fail "not said: tls; but $(cat said)"
+nbdinfo --size "nbds+unix:///c?socket=$dir/nbd.sock&tls-hostname=localhost&tls-certificates=$dir/tls" >/dev/null
+for key in handshake_timeout max_connections; do
     grep -q "^not now: $key .*at the next start" said || fail "not said: $key; but $(cat said)"
 done
 nbdinfo --is read-only "$(uri c)" && nbdinfo --is rotational "$(uri c)"
@@ -102,7 +104,8 @@ touch go
 wait "$earlier" || fail "a session that was open is not what it was"
 nbdsh -u "$(uri c)" -c 'assert h.pread(512, 0) == b"2" * 512'
 hotbay reload >said
-grep -q '^not now: tls' said || fail "$(cat said)"
+grep -q '^not now: handshake_timeout' said || fail "$(cat said)"
+! grep -q tls said || fail "it is said twice: $(cat said)"
 ! grep -q 'volume c' said || fail "it is said twice: $(cat said)"
 stop_hotbay
 

@@ -87,6 +87,46 @@ nbdinfo "$(nbds)" >/dev/null
 exits 1 nbdinfo "nbd://localhost:$(tcp)/a"
 stop_hotbay
 
+# --- renewed: handshakes to come have the new files, a session goes on, and files that will not do change nothing
+cp -r tls renewed.old
+serve h.toml
+nbdsh -c "h.set_uri_allow_local_file(True); h.connect_uri('$(nbds a)')" \
+    -c 'h.pwrite(b"1" * 512, 0); print("open", flush=True); input(); h.pwrite(b"2" * 512, 0); h.flush(); assert h.pread(512, 0) == b"2" * 512' \
+    < <(until [ -e go ]; do sleep 0.05; done; echo) >session.log &
+earlier=$!
+until grep -qs open session.log; do sleep 0.05; done
+hotbay reload | grep -qx 'nothing has changed'
+hotbay tls make renewed --name disks.example >/dev/null
+cp renewed/*.pem tls/
+hotbay reload >said
+grep -q '^tls files as they were read -> .*/server-cert.pem, .*/server-key.pem, .*/ca-cert.pem, for sessions that begin from now on$' said || fail "$(cat said)"
+nbdinfo "$(nbds a renewed)" >/dev/null
+exits 1 nbdinfo "$(nbds a renewed.old)"
+hotbay reload | grep -qx 'nothing has changed'
+still_renewed() {
+    nbdinfo "$(nbds a renewed)" >/dev/null || fail "what was in force is not any more: $1"
+}
+cp renewed.old/server-key.pem tls/                      # half of a renewal
+refused hotbay reload
+grep -q '^refused: tls .*: h.toml:5:.*key: .*the key does not belong to the certificate' output || fail "$(cat output complaint)"
+still_renewed "after the key of another certificate"
+echo nothing >tls/ca-cert.pem
+cp renewed/server-key.pem tls/
+kill -HUP "$daemon"
+until grep -q 'tls: .*refused: .*client_ca: .*there is no certificate in it' log; do sleep 0.05; done
+still_renewed "after a file without a certificate"
+rm tls/ca-cert.pem
+refused hotbay reload
+grep -q '^refused: tls .*No such file' output || fail "$(cat output complaint)"
+still_renewed "after a file that is not there"
+cp renewed.old/*.pem tls/
+kill -HUP "$daemon"
+until nbdinfo "$(nbds a renewed.old)" >/dev/null 2>&1; do sleep 0.05; done
+exits 1 nbdinfo "$(nbds a renewed)"
+touch go
+wait "$earlier" || fail "a session that was open did not go on"
+stop_hotbay
+
 # offered, and a certificate as the client likes
 sed -i 's/mode = .*/mode = "offered"\nclient_certificate = "optional"/' h.toml
 serve h.toml

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use hotbay_block::BoxFuture;
 use hotbay_drive::{Drive, Leavings, Refusal, WhenHeld, WhenOpen};
 use hotbay_media::{MediumSpec, Shelf};
-use hotbay_server::Sessions;
+use hotbay_server::{Sessions, TlsInForce};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
@@ -48,6 +48,8 @@ pub(crate) struct Parts {
     pub(crate) state: Arc<StateDirectory>,
     pub(crate) drive: Arc<Drive>,
     pub(crate) shelf: Arc<Shelf>,
+    /// What the server has of it.
+    pub(crate) tls: TlsInForce,
 }
 
 /// What the daemon runs with.
@@ -59,6 +61,7 @@ pub(crate) struct Arrangement {
     shelf: Arc<Shelf>,
     sessions: Sessions,
     terms: ExportTerms,
+    tls: TlsInForce,
     now: Mutex<Now>,
 }
 
@@ -81,13 +84,13 @@ impl Arrangement {
         sessions: Sessions,
         terms: ExportTerms,
     ) -> Result<Self, Failure> {
-        let Parts { origin, configured, changes, state, drive, shelf } = parts;
+        let Parts { origin, configured, changes, state, drive, shelf, tls } = parts;
         let config = changes.applied_to(&configured)?;
         let facts = Facts { drive: config.name.to_string(), control: config.control.clone() };
         let hooks = HookTasks::new(facts, Arc::clone(&drive));
         hooks.run_these(&config.hooks, 0);
         let now = Mutex::new(Now { configured, changes, config });
-        Ok(Self { origin, hooks, state, drive, shelf, sessions, terms, now })
+        Ok(Self { origin, hooks, state, drive, shelf, sessions, terms, tls, now })
     }
 
     /// Ends the hooks, with the commands that run.

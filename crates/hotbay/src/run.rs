@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use hotbay_block::with_sources;
-use hotbay_server::{BindError, Inherited, ListenAddress, Server, Tls};
+use hotbay_server::{BindError, Inherited, ListenAddress, Server, TlsInForce};
 use tokio::task::JoinSet;
 
 use crate::activation;
@@ -49,7 +49,7 @@ async fn serve_until_stopped(
     sockets: Vec<Inherited>,
 ) -> Result<(), Failure> {
     let mut stop = StopSignal::new()?;
-    let tls = configured.tls.as_ref().map(TlsConfig::load).transpose()?;
+    let tls = TlsInForce::new(configured.tls.as_ref().map(TlsConfig::load).transpose()?);
     // Without a file there is nothing to read again, and the signal means what it always does.
     let hangup = origin.file.is_some().then(Hangup::new).transpose()?;
     let state = Arc::new(StateDirectory::take(&configured.state)?);
@@ -60,8 +60,8 @@ async fn serve_until_stopped(
     create_socket_directories(&config)?;
     let shelf = Arc::default();
     let drive = assemble::drive(&config, &state, &shelf).await?;
-    let parts = Parts { origin, configured, changes, state, drive: Arc::clone(&drive), shelf };
-    let served = serve_drive(&config, parts, (sockets, tls), control, &mut stop, hangup).await;
+    let parts = Parts { origin, configured, changes, state, drive: Arc::clone(&drive), shelf, tls };
+    let served = serve_drive(&config, parts, sockets, control, &mut stop, hangup).await;
     let stopped = drive.stop().await.map_err(Failure::from);
     served.and(stopped)
 }
@@ -69,7 +69,7 @@ async fn serve_until_stopped(
 async fn serve_drive(
     config: &Config,
     parts: Parts,
-    (sockets, tls): (Vec<Inherited>, Option<Tls>),
+    sockets: Vec<Inherited>,
     control: ControlServer,
     stop: &mut StopSignal,
     hangup: Option<Hangup>,
@@ -77,11 +77,7 @@ async fn serve_drive(
     let (drive, shelf) = (&Arc::clone(&parts.drive), Arc::clone(&parts.shelf));
     let changer_shelf = Arc::clone(&shelf);
     let exports = LayoutExports::new(drive, config).await?;
-    let server = listen(config, sockets, exports.clone()).await?;
-    let server = match tls {
-        Some(tls) => server.with_tls(tls),
-        None => server,
-    };
+    let server = listen(config, sockets, exports.clone()).await?.with_tls(parts.tls.clone());
     let addresses = server.addresses();
     let http = bind_metrics(config.metrics).await?;
     let metrics = http.as_ref().map(|http| format!("http://{}/metrics", http.address()));

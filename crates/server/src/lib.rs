@@ -70,6 +70,7 @@ pub use peer::Peer;
 pub use server::Server;
 pub use sessions::Sessions;
 pub use tls::{
-    ClientFiles, Tls, TlsError, TlsFault, TlsFile, TlsFiles, TlsMode, WithoutCertificate,
+    ClientFiles, Tls, TlsError, TlsFault, TlsFile, TlsFiles, TlsInForce, TlsMode,
+    WithoutCertificate,
 };
 pub use traffic::{ERRORS, Operation, OperationTraffic, Traffic, latency_bounds};

@@ -22,7 +22,7 @@ use crate::listener::{self, Inherited, Listener};
 use crate::negotiation::{Agreed, NegotiationError, Outcome, negotiate};
 use crate::peer::Peer;
 use crate::session::{self, Budget, End, Floor, Look, Splice};
-use crate::tls::{Tls, TlsMode};
+use crate::tls::{Tls, TlsInForce, TlsMode};
 use crate::{BindError, Exports, Limits, ListenAddress, Sessions};
 
 /// How long to leave a system alone that cannot accept, for want of descriptors, for example.
@@ -44,7 +44,7 @@ struct Context {
     exports: Arc<dyn Exports>,
     limits: Limits,
     sessions: Sessions,
-    tls: Option<Tls>,
+    tls: TlsInForce,
     budget: Budget,
     /// Where sessions may spin before they sleep.
     floor: Option<Arc<Floor>>,
@@ -56,14 +56,12 @@ impl std::fmt::Debug for Context {
     }
 }
 
-impl Context {
-    /// What a client that is connected so may say, or must.
-    fn tls_for(&self, connection: &Connection) -> nbd::Tls {
-        match self.tls.as_ref().map(Tls::mode) {
-            None => nbd::Tls::Off,
-            Some(TlsMode::Required) if !connection.is_local() => nbd::Tls::Required,
-            Some(TlsMode::Offered | TlsMode::Required) => nbd::Tls::Offered,
-        }
+/// What a client that is connected so may say, or must.
+fn tls_for(connection: &Connection, tls: Option<&Tls>) -> nbd::Tls {
+    match tls.map(Tls::mode) {
+        None => nbd::Tls::Off,
+        Some(TlsMode::Required) if !connection.is_local() => nbd::Tls::Required,
+        Some(TlsMode::Offered | TlsMode::Required) => nbd::Tls::Offered,
     }
 }
 
@@ -100,14 +98,15 @@ impl Server {
     fn over(listeners: Vec<Listener>, exports: Arc<dyn Exports>, limits: Limits) -> Self {
         let floor = Floor::new(limits.busy_poll, threads_that_run());
         let (sessions, budget) = (Sessions::default(), Budget::default());
-        let context = Context { exports, limits, sessions, tls: None, budget, floor };
+        let context =
+            Context { exports, limits, sessions, tls: TlsInForce::default(), budget, floor };
         Self { listeners, context }
     }
 
     /// It, with TLS.
     #[must_use]
-    pub fn with_tls(mut self, tls: Tls) -> Self {
-        self.context.tls = Some(tls);
+    pub fn with_tls(mut self, tls: TlsInForce) -> Self {
+        self.context.tls = tls;
         self
     }
 
@@ -253,7 +252,9 @@ async fn negotiate_in_either(
     context: &Context,
 ) -> Result<Option<Ready>, NegotiationError> {
     let exports = &*context.exports;
-    let mut handshake = ServerHandshake::new(context.tls_for(&connection));
+    // It may be exchanged meanwhile.
+    let tls = context.tls.get();
+    let mut handshake = ServerHandshake::new(tls_for(&connection, tls.as_deref()));
     let peer = Peer::in_the_clear(&connection);
     match negotiate(&mut connection, &mut handshake, &Negotiable(exports, &peer)).await? {
         Outcome::Agreed(agreed) => return Ok(Some(Ready::Clear(connection, agreed))),
@@ -261,7 +262,7 @@ async fn negotiate_in_either(
         Outcome::Left => return Ok(None),
     }
     // Without TLS there is no such outcome.
-    let Some(tls) = &context.tls else { return Ok(None) };
+    let Some(tls) = tls else { return Ok(None) };
     let accepted = tls.acceptor().accept(connection).await;
     let mut stream = Box::new(accepted.map_err(NegotiationError::Tls)?);
     let peer = Peer::in_tls(&stream);

@@ -7,6 +7,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -104,6 +105,7 @@ pub enum TlsFault {
 pub struct Tls {
     config: Arc<ServerConfig>,
     mode: TlsMode,
+    files: Files,
 }
 
 impl std::fmt::Debug for Tls {
@@ -118,15 +120,16 @@ impl Tls {
     /// # Errors
     /// The first file that cannot be used.
     pub fn load(files: &TlsFiles, mode: TlsMode) -> Result<Self, TlsError> {
-        let chain = certificates(TlsFile::Certificate, &files.certificate)?;
-        let key = key(&files.key)?;
+        let mut read = Files::default();
+        let chain = read.certificates(TlsFile::Certificate, &files.certificate)?;
+        let key = read.key(&files.key)?;
         let provider = Arc::new(crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| files.fault(TlsFile::Certificate, TlsFault::of(error)))?;
         let builder = match &files.clients {
             None => builder.with_no_client_auth(),
-            Some(clients) => builder.with_client_cert_verifier(verifier(clients, provider)?),
+            Some(clients) => builder.with_client_cert_verifier(read.verifier(clients, provider)?),
         };
         let config = builder.with_single_cert(chain, key).map_err(|error| {
             let file = match error {
@@ -135,7 +138,14 @@ impl Tls {
             };
             files.fault(file, TlsFault::of(error))
         })?;
-        Ok(Self { config: Arc::new(config), mode })
+        Ok(Self { config: Arc::new(config), mode, files: read })
+    }
+
+    /// Those of its files that held something else when `other` was loaded, or were not among that one's.
+    #[must_use]
+    pub fn files_unlike(&self, other: &Self) -> Vec<&Path> {
+        let changed = self.files.0.iter().filter(|file| !other.files.0.contains(file));
+        changed.map(|(path, _)| path.as_path()).collect()
     }
 
     /// What takes connections.
@@ -146,6 +156,30 @@ impl Tls {
     /// What it is for clients over the network.
     pub(crate) const fn mode(&self) -> TlsMode {
         self.mode
+    }
+}
+
+/// What connections that begin now get. Clones share it: it can be exchanged while a server runs, and what has begun goes on with what
+/// it began with.
+#[derive(Clone, Debug, Default)]
+pub struct TlsInForce(Arc<ArcSwapOption<Tls>>);
+
+impl TlsInForce {
+    /// `None`: there is no TLS.
+    #[must_use]
+    pub fn new(tls: Option<Tls>) -> Self {
+        Self(Arc::new(ArcSwapOption::from_pointee(tls)))
+    }
+
+    /// What it is now.
+    #[must_use]
+    pub fn get(&self) -> Option<Arc<Tls>> {
+        self.0.load_full()
+    }
+
+    /// Exchanges it.
+    pub fn set(&self, tls: Option<Tls>) {
+        self.0.store(tls.map(Arc::new));
     }
 }
 
@@ -178,42 +212,61 @@ pub(crate) fn has_left(received: &io::Result<usize>) -> bool {
     }
 }
 
-fn verifier(
-    clients: &ClientFiles,
-    provider: Arc<crypto::CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-    let file = TlsFile::ClientCa;
-    let unusable =
-        |why: String| TlsError { file, path: clients.ca.clone(), fault: TlsFault::Unusable(why) };
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(file, &clients.ca)? {
-        roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
-    }
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-    let builder = match clients.without {
-        WithoutCertificate::Served => builder.allow_unauthenticated(),
-        WithoutCertificate::TurnedAway => builder,
-    };
-    builder.build().map_err(|error| unusable(error.to_string()))
-}
+/// The files that were read, and what was in them.
+#[derive(Clone, Default)]
+struct Files(Vec<(PathBuf, Vec<u8>)>);
 
-fn certificates(file: TlsFile, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let fault = |fault| TlsError { file, path: path.to_owned(), fault };
-    let text = read(path).map_err(fault)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    match found.map_err(|error| fault(not_pem(error)))? {
-        found if found.is_empty() => Err(fault(TlsFault::Lacks("certificate"))),
-        found => Ok(found),
+impl Files {
+    fn read(&mut self, path: &Path) -> Result<&[u8], TlsFault> {
+        self.0.push((path.to_owned(), read(path)?));
+        Ok(self.0.last().map(|(_, text)| text.as_slice()).unwrap_or_default())
     }
-}
 
-fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let fault = |fault| TlsError { file: TlsFile::Key, path: path.to_owned(), fault };
-    let text = read(path).map_err(fault)?;
-    PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
-        pem::Error::NoItemsFound => fault(TlsFault::Lacks("private key that is not encrypted")),
-        error => fault(not_pem(error)),
-    })
+    fn certificates(
+        &mut self,
+        file: TlsFile,
+        path: &Path,
+    ) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        let fault = |fault| TlsError { file, path: path.to_owned(), fault };
+        let text = self.read(path).map_err(fault)?;
+        let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
+        match found.map_err(|error| fault(not_pem(error)))? {
+            found if found.is_empty() => Err(fault(TlsFault::Lacks("certificate"))),
+            found => Ok(found),
+        }
+    }
+
+    fn key(&mut self, path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+        let fault = |fault| TlsError { file: TlsFile::Key, path: path.to_owned(), fault };
+        let text = self.read(path).map_err(fault)?;
+        PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
+            pem::Error::NoItemsFound => fault(TlsFault::Lacks("private key that is not encrypted")),
+            error => fault(not_pem(error)),
+        })
+    }
+
+    fn verifier(
+        &mut self,
+        clients: &ClientFiles,
+        provider: Arc<crypto::CryptoProvider>,
+    ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+        let file = TlsFile::ClientCa;
+        let unusable = |why: String| TlsError {
+            file,
+            path: clients.ca.clone(),
+            fault: TlsFault::Unusable(why),
+        };
+        let mut roots = RootCertStore::empty();
+        for certificate in self.certificates(file, &clients.ca)? {
+            roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
+        }
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        let builder = match clients.without {
+            WithoutCertificate::Served => builder.allow_unauthenticated(),
+            WithoutCertificate::TurnedAway => builder,
+        };
+        builder.build().map_err(|error| unusable(error.to_string()))
+    }
 }
 
 fn not_pem(error: pem::Error) -> TlsFault {

@@ -4,7 +4,7 @@ use hotbay_drive::{WhenHeld, WhenOpen};
 
 use super::{Arrangement, Now};
 use crate::assemble;
-use crate::config::{self, AutoInsert, Config, Difference, Effect, Name, VolumeConfig};
+use crate::config::{self, AutoInsert, Config, Difference, Effect, Name, TlsConfig, VolumeConfig};
 use crate::failure::Failure;
 
 /// What became of a difference.
@@ -41,7 +41,8 @@ impl Arrangement {
         }
         (now.configured, now.changes) = (configured, changes);
         let mut outcomes = Vec::new();
-        for difference in config::differences(&now.config, &target) {
+        let tls = self.tls_files(&now.config, &target);
+        for difference in config::differences(&now.config, &target).into_iter().chain(tls) {
             let outcome = match difference.effect(now.config.layout) {
                 Effect::NotLive(why) => Outcome::NotLive(why),
                 effect => match self.make_true(&difference, &mut now, &target).await {
@@ -78,6 +79,11 @@ impl Arrangement {
                 self.hooks.run_these(&target.hooks, self.drive.events().newest());
                 Ok(())
             }
+            ("tls", None) => {
+                self.tls.set(target.tls.as_ref().map(TlsConfig::load).transpose()?);
+                now.config.tls.clone_from(&target.tls);
+                Ok(())
+            }
             (_, Some(name)) => self.set(name, now, target),
             ("allow", None) => {
                 // Each volume that has no list of its own differs by itself.
@@ -86,6 +92,28 @@ impl Arrangement {
             }
             (_, None) => Ok(()),
         }
+    }
+
+    /// The same files of TLS, where they hold something else now, or nothing that could be used.
+    fn tls_files(&self, now: &Config, target: &Config) -> Option<Difference> {
+        let (in_force, files) = (self.tls.get()?, target.tls.as_ref()?);
+        if now.tls.as_ref().map(TlsConfig::to_string) != Some(files.to_string()) {
+            // That is a difference by itself, which reads them.
+            return None;
+        }
+        let changed = match files.load() {
+            Ok(tls) => {
+                let changed = tls.files_unlike(&in_force);
+                changed.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+            }
+            Err(_) => "files that cannot be used".to_owned(),
+        };
+        (!changed.is_empty()).then(|| Difference {
+            volume: None,
+            key: "tls",
+            before: Some("files as they were read".to_owned()),
+            after: Some(changed),
+        })
     }
 
     async fn let_go(&self, name: &Name, now: &mut Now) -> Result<(), Failure> {

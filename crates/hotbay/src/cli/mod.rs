@@ -87,8 +87,8 @@ Example:
   hotbay demo";
 
 const RELOAD: &str = "\
-Volumes may come and go, and their settings, hooks and the number of bays change. A file that says something wrong changes nothing. \
-SIGHUP does the same, and the log has the answer.
+Volumes may come and go, and their settings, hooks and the number of bays change. Certificates are read again, for the clients \
+that come after it. A file that says something wrong changes nothing. SIGHUP does the same, and the log has the answer.
 
 Exit status 1 where the file is wrong, or a change that is possible while the daemon runs was refused.
 

@@ -60,7 +60,7 @@ impl Difference {
             ),
             "volume" | "bays" | "hook" | "absent_reads" | "absent_wait" | "io_deadline"
             | "journal_full" | "retained_limit" | "auto_insert" => Live,
-            "allow" | "read_only" | "rotational" | "description" => NewSessions,
+            "allow" | "tls" | "read_only" | "rotational" | "description" => NewSessions,
             "order" => {
                 NotLive("which volume a client gets that names none changes at the next start")
             }
@@ -183,7 +183,8 @@ mod tests {
             let effect = Difference { volume, key, before, after }.effect(Layout::Volumes);
             let is_live = live.contains(&key) || ["retained_limit", "auto_insert"].contains(&key);
             assert_eq!(effect == Effect::Live, is_live, "{key}");
-            let is_of_sessions = ["allow", "read_only", "rotational", "description"].contains(&key);
+            let of_sessions = ["allow", "tls", "read_only", "rotational", "description"];
+            let is_of_sessions = of_sessions.contains(&key);
             assert_eq!(effect == Effect::NewSessions, is_of_sessions, "{key}");
         }
     }

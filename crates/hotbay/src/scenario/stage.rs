@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hotbay_drive::Drive;
 use hotbay_media::{FaultPlan, Shelf};
-use hotbay_server::{ListenAddress, Server};
+use hotbay_server::{ListenAddress, Server, TlsInForce};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -79,6 +79,7 @@ impl Stage {
             state,
             drive: Arc::clone(&drive),
             shelf: Arc::clone(&shelf),
+            tls: TlsInForce::default(),
         };
         let handler = Handler {
             arrangement: Arc::new(Arrangement::new(parts, server.sessions(), exports.terms())?),
