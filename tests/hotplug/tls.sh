@@ -57,6 +57,16 @@ qemu-io --object "$(qemu_tls)" --image-opts "$(opts)" -c 'write -P 0x5a 1M 3M' -
 qemu-img map --object "$(qemu_tls)" --image-opts "$(opts)" >/dev/null
 nbdkit -U - nbd hostname=localhost port="$(tcp)" export=a tls=require tls-certificates="$dir/tls" \
     --run 'qemu-io -f raw -c "read -P 0x5a 1M 3M" "$uri"' >/dev/null
+# the load generator's own TLS, with more under way than a socket takes, both ways at once
+for load in --read '--write --destroy-data' '--mixed 50 --destroy-data'; do
+    for size in '--block 512' '--block 1MiB --depth 8'; do
+        # shellcheck disable=SC2086  # words
+        hotbay bench "$(nbds)" $load $size --sessions 2 --time 200ms --json >bench.json || fail "bench $load $size"
+        ! grep -q '"requests": *0[,}]' bench.json || fail "$load $size: nothing was done: $(cat bench.json)"
+    done
+done
+nbdcopy --flush data.img "$(nbds)"
+qemu-io --object "$(qemu_tls)" --image-opts "$(opts)" -c 'write -P 0x5a 1M 3M' -c 'flush' >/dev/null
 # the removal of the medium is nothing that a client in TLS would see
 hotbay pull a
 qemu-io --object "$(qemu_tls)" --image-opts "$(opts)" -c 'write -P 0x77 2M 1M' -c 'flush' -c 'read -P 0x77 2M 1M' >/dev/null
@@ -72,6 +82,10 @@ nbdinfo "nbds+unix:///a?socket=$dir/nbd.sock&tls-hostname=localhost&tls-certific
 # without the right certificate: nothing
 mkdir bare && cp tls/ca-cert.pem bare
 exits 1 nbdinfo "$(nbds a bare)"
+refused hotbay bench "nbd://localhost:$(tcp)/a" --time 100ms
+refused hotbay bench "$(nbds a bare)" --time 100ms
+refused hotbay bench "nbds://localhost:$(tcp)/a" --time 100ms
+grep -q 'tls-certificates=DIR' complaint || fail "$(cat complaint)"
 hotbay tls make stranger >/dev/null
 cp tls/ca-cert.pem stranger/ca-cert.pem
 exits 1 nbdinfo "$(nbds a stranger)"
@@ -79,6 +93,7 @@ exits 1 nbdinfo "$(nbds a stranger)"
 mkdir elsewhere && cp laptop/client-*.pem elsewhere
 hotbay tls make other >/dev/null && cp other/ca-cert.pem elsewhere
 exits 1 nbdinfo "$(nbds a elsewhere)"
+refused hotbay bench "$(nbds a elsewhere)" --time 100ms
 stop_hotbay
 
 # the flag says the same

@@ -67,23 +67,35 @@ impl NbdStream {
     /// Where the export is not there, or the connection or the server fails.
     pub(crate) fn open_export(&mut self, export: &str) -> Result<Opened, NotOpened> {
         let goal = Goal::Open { export: export.to_owned(), dialect: Dialect::Simple };
-        let mut handshake = Handshake::new(goal)?;
-        let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
-        let mut received = [0; RECEIVED_BYTES];
-        loop {
-            let step = handshake.advance(&mut input, &mut output)?;
-            self.write_all(&output.split())?;
-            match step {
-                Step::Opened(opened) if input.is_empty() => return Ok(opened),
-                Step::Opened(_) | Step::Listed(_) | Step::StartTls => {
-                    return Err(NotOpened::OutOfStep);
-                }
-                Step::Receive => {}
-            }
-            match self.read(&mut received)? {
-                0 => return Err(NotOpened::Closed),
-                length => input.extend_from_slice(received.get(..length).unwrap_or_default()),
-            }
+        match advance(self, &mut Handshake::new(goal)?)? {
+            Step::Opened(opened) => Ok(opened),
+            _ => Err(NotOpened::OutOfStep),
+        }
+    }
+}
+
+/// Negotiates up to the next step that is not to receive. Nothing of what follows it has been sent or received then.
+///
+/// # Errors
+/// Where the server refuses, or it or the connection fails.
+pub(crate) fn advance(
+    stream: &mut (impl Read + Write),
+    handshake: &mut Handshake,
+) -> Result<Step, NotOpened> {
+    let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
+    let mut received = [0; RECEIVED_BYTES];
+    loop {
+        let step = handshake.advance(&mut input, &mut output)?;
+        stream.write_all(&output.split())?;
+        stream.flush()?;
+        match step {
+            Step::Receive => {}
+            step if input.is_empty() => return Ok(step),
+            _ => return Err(NotOpened::OutOfStep),
+        }
+        match stream.read(&mut received)? {
+            0 => return Err(NotOpened::Closed),
+            length => input.extend_from_slice(received.get(..length).unwrap_or_default()),
         }
     }
 }

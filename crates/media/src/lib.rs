@@ -61,7 +61,7 @@ pub use file::FileMedium;
 pub use identity::{IDENTIFYING_BYTES, content_ids};
 pub use memory::MemoryMedium;
 pub use open::Shelf;
-pub use remote::RemoteMedium;
+pub use remote::{RemoteMedium, TlsTerms, tls_to};
 pub use size::{ByteSize, SizeError};
 pub use spec::{MediumSpec, SpecError};
 pub use sysfs::hardware_of;

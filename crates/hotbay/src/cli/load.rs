@@ -81,12 +81,15 @@ that was measured, not the server. Latencies run from before a request is sent u
 URI is one of:
   nbd://HOST[:PORT]/EXPORT
   nbd+unix:///EXPORT?socket=PATH
+  nbds://HOST[:PORT]/EXPORT?tls-certificates=DIR, and nbds+unix the same, in TLS: the certificates are those of docs/remote-media.md, and \
+what this client spends on decrypting counts as its own
 
 Examples:
   hotbay bench 'nbd+unix:///usb?socket=/run/hotbay/nbd.sock'
   hotbay bench nbd://localhost/a --sessions 4 --depth 8
   hotbay bench nbd://localhost/a --sequential --block 1MiB --depth 4
-  hotbay bench nbd://localhost/scratch --write --destroy-data --flush-every 100 --json")]
+  hotbay bench nbd://localhost/scratch --write --destroy-data --flush-every 100 --json
+  hotbay bench 'nbds://disks.example/a?tls-certificates=tls'")]
 pub(crate) struct BenchArgs {
     /// The export
     pub(crate) uri: NbdUri,

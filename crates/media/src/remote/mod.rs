@@ -50,6 +50,7 @@ use self::requests::Abilities;
 use crate::{IDENTIFYING_BYTES, content_ids};
 
 pub(crate) use self::places::Places;
+pub use self::tls::{TlsTerms, tls_to};
 
 /// An export of another server, for one volume alone.
 #[derive(Debug)]

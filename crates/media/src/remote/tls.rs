@@ -35,21 +35,37 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// The name that a server on a Unix socket is to have.
 const LOCAL_NAME: &str = "localhost";
 
+/// What TLS to a server is begun with.
+#[derive(Debug)]
+pub struct TlsTerms {
+    /// Whose certificate is trusted, and which one is shown.
+    pub config: ClientConfig,
+    /// The name that the server's certificate is to have.
+    pub name: ServerName<'static>,
+}
+
+/// Reads the files that the URI names, and says with what TLS is begun.
+///
+/// # Errors
+/// [`ErrorKind::Medium`] where it cannot be spoken as the URI wants it.
+pub fn tls_to(uri: &NbdUri, tls: &UriTls) -> Result<TlsTerms> {
+    Ok(TlsTerms { name: server_name(uri, tls)?, config: config(uri, tls)? })
+}
+
 /// Begins TLS as its client.
 ///
 /// # Errors
-/// [`ErrorKind::Medium`] where it cannot be spoken as the URI wants it, [`ErrorKind::Gone`] where the server leaves.
+/// As [`tls_to`]; [`ErrorKind::Gone`] where the server leaves.
 pub(super) async fn begin(
     stream: Box<dyn Stream>,
     uri: &NbdUri,
     tls: &UriTls,
 ) -> Result<Box<dyn Stream>> {
-    let name = server_name(uri, tls)?;
     let (wish, place) = (tls.clone(), uri.clone());
     // The files may be on a disk that is slow.
-    let config = tokio::task::spawn_blocking(move || config(&place, &wish)).await;
-    let config =
-        config.map_err(|_| Error::new(ErrorKind::Gone, "the daemon is being stopped"))??;
+    let terms = tokio::task::spawn_blocking(move || tls_to(&place, &wish)).await;
+    let TlsTerms { config, name } =
+        terms.map_err(|_| Error::new(ErrorKind::Gone, "the daemon is being stopped"))??;
     match TlsConnector::from(Arc::new(config)).connect(name, stream).await {
         Ok(stream) => Ok(Box::new(stream)),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {

@@ -5,6 +5,7 @@
 //! long it runs. Data that is read is received and dropped, not compared: the tests do that.
 
 mod connection;
+mod encrypted;
 mod load;
 mod measured;
 mod order;

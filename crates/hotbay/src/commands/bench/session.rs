@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use hotbay_nbd::{Command, CommandFlags, Cookie, Dialect, RequestHeader, SimpleReply};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
+use rustix::net::RecvFlags;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::connection::Connection;
@@ -134,8 +134,8 @@ impl<'a> Session<'a> {
             if self.free.len() == self.slots.len() {
                 return Ok(());
             }
-            self.send().map_err(|error| lost(self.number, &error))?;
-            self.receive()?;
+            let all_is_sent = self.send().map_err(|error| lost(self.number, &error))?;
+            self.receive(all_is_sent)?;
         }
     }
 
@@ -184,25 +184,25 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Sends what the socket takes.
-    fn send(&mut self) -> io::Result<()> {
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    /// Sends what the socket takes; whether that is all.
+    fn send(&mut self) -> io::Result<bool> {
         while !self.outgoing.is_empty() {
             let pieces = self.outgoing.pieces(self.payload);
-            let mut control = SendAncillaryBuffer::default();
-            match sendmsg(&self.connection, &pieces, &mut control, flags) {
+            match self.connection.send(&pieces) {
                 Ok(bytes) => self.outgoing.went(bytes, self.payload.len()),
-                Err(Errno::AGAIN) => return Ok(()),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(false),
+                    io::ErrorKind::Interrupted => {}
+                    _ => return Err(error),
+                },
             }
         }
-        Ok(())
+        self.connection.flush()
     }
 
     /// Receives what there is, and waits where there is nothing.
-    fn receive(&mut self) -> Result<(), Failure> {
-        let flags = if self.outgoing.is_empty() {
+    fn receive(&mut self, all_is_sent: bool) -> Result<(), Failure> {
+        let flags = if all_is_sent {
             RecvFlags::empty()
         } else {
             let either = PollFlags::IN | PollFlags::OUT;
@@ -213,16 +213,19 @@ impl<'a> Session<'a> {
             }
         };
         let room = self.incoming.buffer.get_mut(self.incoming.kept..).unwrap_or_default();
-        match recv(&self.connection, room, flags) {
-            Ok((_, 0)) => Err(lost(self.number, &"the server closed it")),
-            Ok((_, bytes)) => self.take(bytes, Instant::now()),
-            Err(Errno::INTR) => Ok(()),
-            Err(Errno::AGAIN) if self.last_answer.elapsed() < PATIENCE => Ok(()),
-            Err(Errno::AGAIN) => {
-                let seconds = PATIENCE.as_secs();
-                Err(lost(self.number, &format_args!("the server has said nothing for {seconds} s")))
-            }
-            Err(error) => Err(lost(self.number, &error)),
+        match self.connection.receive(room, flags) {
+            Ok(0) => Err(lost(self.number, &"the server closed it")),
+            Ok(bytes) => self.take(bytes, Instant::now()),
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted => Ok(()),
+                io::ErrorKind::WouldBlock if self.last_answer.elapsed() < PATIENCE => Ok(()),
+                io::ErrorKind::WouldBlock => {
+                    let seconds = PATIENCE.as_secs();
+                    let silent = format_args!("the server has said nothing for {seconds} s");
+                    Err(lost(self.number, &silent))
+                }
+                _ => Err(lost(self.number, &error)),
+            },
         }
     }
 
