@@ -4,10 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures_util::stream::{FuturesUnordered, Stream};
 use hotbay_block::{BoxFuture, Reply, Status};
 
 use super::answer::Asked;
+use super::gathered::Gathered;
 use super::tally::Counted;
 use crate::contexts::Contexts;
 
@@ -58,7 +58,7 @@ pub(super) enum UnderWay {
 /// All of them. Dropping it drops their futures: it is to be driven until it is empty.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
-    futures: FuturesUnordered<Execution>,
+    futures: Gathered<Execution>,
     carried_bytes: usize,
 }
 
@@ -74,7 +74,7 @@ impl InFlight {
         if self.futures.is_empty() {
             return Poll::Ready(None);
         }
-        let answered = ready!(Pin::new(&mut self.futures).poll_next(context));
+        let answered = ready!(self.futures.poll_next(context));
         if let Some(answered) = &answered {
             self.carried_bytes -= answered.awaited.carried_bytes;
         }

@@ -11,13 +11,13 @@
 //! * It is answered when it was received in full and all its parts are answered, with the first error that there was.
 //!   What is never received in full is never answered, and may be there in part.
 
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 use hotbay_block::{BoxFuture, Device, Execution, Extent, Reply, Result};
 use hotbay_nbd::{Command, CommandFlags, RequestHeader};
 
+use super::gathered::Gathered;
 use super::in_flight::{Answered, Awaited, Said, UnderWay};
 
 /// From this length on a WRITE is carried out in parts.
@@ -36,14 +36,14 @@ pub(super) fn is_in_parts(header: &RequestHeader, device: &impl Device) -> bool 
 #[derive(Debug)]
 pub(super) struct LongWrite {
     awaited: Awaited,
-    under_way: FuturesUnordered<BoxFuture<'static, Result<Reply>>>,
+    under_way: Gathered<BoxFuture<'static, Result<Reply>>>,
     outcome: Result<Reply>,
 }
 
 impl LongWrite {
     /// One of which the device has nothing yet.
     pub(super) fn new(awaited: Awaited) -> Self {
-        Self { awaited, under_way: FuturesUnordered::new(), outcome: Ok(Reply::Done) }
+        Self { awaited, under_way: Gathered::default(), outcome: Ok(Reply::Done) }
     }
 
     /// Adds what the device makes of a part.
@@ -57,7 +57,7 @@ impl LongWrite {
     /// Takes the answers that are there; whether there was one.
     pub(super) fn poll_parts(&mut self, context: &mut Context<'_>) -> bool {
         let mut any = false;
-        while let Poll::Ready(Some(answer)) = Pin::new(&mut self.under_way).poll_next(context) {
+        while let Poll::Ready(Some(answer)) = self.under_way.poll_next(context) {
             note(&mut self.outcome, answer);
             any = true;
         }
@@ -81,7 +81,7 @@ impl LongWrite {
             return Ok(Answered { awaited, result: outcome.map(Said::Reply) });
         }
         let rest = async move {
-            while let Some(answer) = under_way.next().await {
+            while let Some(answer) = poll_fn(|context| under_way.poll_next(context)).await {
                 note(&mut outcome, answer);
             }
             outcome

@@ -27,6 +27,7 @@
 mod answer;
 mod arena;
 mod budget;
+mod gathered;
 mod in_flight;
 mod intake;
 mod long_read;
