@@ -12,9 +12,10 @@ use hotbay_nbd::{Dialect, TransmissionFlags};
 use rustix::fd::AsFd;
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::near::NearStream;
 use super::tls;
 
 /// How long a server may take from the first packet until the export is open.
@@ -109,7 +110,7 @@ async fn connect(uri: &NbdUri) -> Result<Box<dyn Stream>> {
     };
     match &uri.server {
         ServerPlace::Unix(path) => {
-            let stream = UnixStream::connect(path).await.map_err(|error| {
+            let stream = NearStream::connect(path).await.map_err(|error| {
                 failed(format!("no server answers at {}", path.display()), error)
             })?;
             Ok(Box::new(stream))

@@ -27,6 +27,7 @@ mod dial;
 mod in_flight;
 mod incoming;
 mod life;
+mod near;
 mod outgoing;
 mod places;
 mod requests;
