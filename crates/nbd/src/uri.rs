@@ -47,8 +47,8 @@ pub struct NbdUri {
     pub export: String,
     /// How TLS is to be spoken, where it is: then nothing else is.
     pub tls: Option<UriTls>,
-    /// How many connections are wanted, where the server can have several; 1 to [`CONNECTIONS_MAX`].
-    pub connections: u8,
+    /// How many connections are wanted, where the server can have several; 1 to [`CONNECTIONS_MAX`]. `None`: it is not said.
+    pub connections: Option<u8>,
 }
 
 /// How TLS is to be spoken ("TLS parameters").
@@ -155,19 +155,19 @@ fn parse(text: &str) -> Result<NbdUri, Why> {
 struct Parameters {
     socket: Option<PathBuf>,
     tls: UriTls,
-    connections: u8,
+    connections: Option<u8>,
 }
 
 impl Parameters {
     /// Those that begin with `x-` are others' experiments.
     fn of(query: &str, is_tls: bool) -> Result<Self, Why> {
         let tls = UriTls { certificates: None, hostname: None, verify_peer: true };
-        let mut all = Self { socket: None, tls, connections: 1 };
+        let mut all = Self { socket: None, tls, connections: None };
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             match key {
                 "socket" => all.socket = Some(path(value, Why::NoSocket)?),
-                "connections" => all.connections = connections(value)?,
+                "connections" => all.connections = Some(connections(value)?),
                 key if key.starts_with("x-") => {}
                 key if key.starts_with("tls-") && !is_tls => {
                     return Err(Why::NotTls(key.to_owned()));
@@ -262,10 +262,10 @@ impl fmt::Display for NbdUri {
 }
 
 impl NbdUri {
-    /// The same export, whichever way it is spoken to: in the clear and over one connection.
+    /// The same export, whichever way it is spoken to: in the clear and over as many connections as it may be.
     #[must_use]
     pub fn place(&self) -> Self {
-        Self { tls: None, connections: 1, ..self.clone() }
+        Self { tls: None, connections: None, ..self.clone() }
     }
 
     /// Those of its parameters that are not as they would be without being written, but for `socket`.
@@ -282,8 +282,8 @@ impl NbdUri {
                 written.push(("tls-verify-peer", b"false".to_vec()));
             }
         }
-        if self.connections != 1 {
-            written.push(("connections", self.connections.to_string().into_bytes()));
+        if let Some(connections) = self.connections {
+            written.push(("connections", connections.to_string().into_bytes()));
         }
         written
     }
@@ -295,7 +295,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn plain(server: ServerPlace, export: &str) -> NbdUri {
-        NbdUri { server, export: export.into(), tls: None, connections: 1 }
+        NbdUri { server, export: export.into(), tls: None, connections: None }
     }
 
     fn tcp(host: &str, port: u16, export: &str) -> NbdUri {
@@ -319,9 +319,12 @@ mod tests {
             ("nbds://h/?tls-verify-peer=1", NbdUri { tls: Some(TLS), ..tcp("h", 10809, "") }),
             (
                 "nbds://h/?connections=4&tls-verify-peer=false&tls-hostname=disk.example&tls-certificates=/etc/pki/a%20b",
-                NbdUri { tls: Some(all), connections: 4, ..tcp("h", 10809, "") },
+                NbdUri { tls: Some(all), connections: Some(4), ..tcp("h", 10809, "") },
             ),
-            ("nbd+unix:///?connections=16&socket=/s", NbdUri { connections: 16, ..unix("/s", "") }),
+            (
+                "nbd+unix:///?connections=16&socket=/s",
+                NbdUri { connections: Some(16), ..unix("/s", "") },
+            ),
         ] {
             assert_eq!(text.parse().as_ref(), Ok(&uri), "{text}");
             assert_eq!(uri.to_string().parse(), Ok(uri.clone()), "{text}");

@@ -32,6 +32,11 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long sent bytes may stay without the peer's acknowledgement, and an idle peer without a word.
 const UNACKNOWLEDGED_MAX_MS: u32 = 30_000;
 
+/// How many connections there are where it is not said and the server can have several, and how long one may take that nobody has
+/// asked for.
+const CONNECTIONS_UNSAID: u8 = 2;
+const UNASKED_WAIT: Duration = Duration::from_secs(1);
+
 /// The most exports that an error names.
 const NAMED_MAX: usize = 8;
 
@@ -76,17 +81,34 @@ fn opening(uri: &NbdUri, dialect: Dialect) -> Goal {
 async fn open_all(uri: &NbdUri) -> Result<Vec<Dialled>> {
     let first = open(uri).await?;
     let can_more = first.opened.flags.contains(TransmissionFlags::CAN_MULTI_CONN);
-    let wanted = if can_more { uri.connections } else { 1 };
     let mut all = vec![first];
-    for _ in 1..wanted {
-        let next = open(uri).await?;
-        if next.opened != all[0].opened {
-            let what = format!("{uri}: what the server says of the export differs by connection");
-            return Err(Error::new(ErrorKind::Medium, what));
+    match uri.connections {
+        _ if !can_more => {}
+        Some(wanted) => {
+            for _ in 1..wanted {
+                let next = open(uri).await?;
+                all.push(like(&all[0], next, uri)?);
+            }
         }
-        all.push(next);
+        None => {
+            for _ in 1..CONNECTIONS_UNSAID {
+                // It may have a bound on their number. One will do.
+                let Ok(Ok(next)) = timeout(UNASKED_WAIT, open(uri)).await else { break };
+                let Ok(next) = like(&all[0], next, uri) else { break };
+                all.push(next);
+            }
+        }
     }
     Ok(all)
+}
+
+/// The next connection, where the export is the same on it.
+fn like(first: &Dialled, next: Dialled, uri: &NbdUri) -> Result<Dialled> {
+    if next.opened == first.opened {
+        return Ok(next);
+    }
+    let what = format!("{uri}: what the server says of the export differs by connection");
+    Err(Error::new(ErrorKind::Medium, what))
 }
 
 async fn open(uri: &NbdUri) -> Result<Dialled> {

@@ -1,6 +1,9 @@
 //! Several connections, of which each is lost with the others.
 
+use std::time::Duration;
+
 use hotbay_nbd::uri::NbdUri;
+use tokio::time::Instant;
 
 use super::server::{Manner, TestServer};
 use super::*;
@@ -13,7 +16,7 @@ fn shared() -> Manner {
 }
 
 fn uri(server: &TestServer, connections: u8) -> NbdUri {
-    NbdUri { connections, ..server.uri("disk") }
+    NbdUri { connections: Some(connections), ..server.uri("disk") }
 }
 
 #[tokio::test]
@@ -26,6 +29,32 @@ async fn there_are_as_many_as_are_wanted_where_the_server_can_have_them() {
             conformance::check(&Checked::new(medium)).await;
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_it_is_not_said_there_are_two_and_one_will_do() {
+    for (manner, tried) in [
+        (shared(), 2),
+        (Manner::default(), 1),
+        // It has no more, and lets the second one wait.
+        (Manner { at_most: 1, ..shared() }, 2),
+    ] {
+        let server = TestServer::start(1 << 20, manner);
+        let unsaid = NbdUri { connections: None, ..server.uri("disk") };
+        let begun = Instant::now();
+        let medium = Places::default().open(&unsaid, "usb").await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        assert_eq!(server.connections(), tried);
+        for at in 0..4 {
+            let write = write(at * 512, 512, Durability::Deferred);
+            medium.execute(write).answer().await.unwrap();
+        }
+        medium.execute(Request::Flush).answer().await.unwrap();
+    }
+    // What is asked for is had, or nothing is.
+    let server = TestServer::start(1 << 20, Manner { at_most: 1, ..shared() });
+    let error = Places::default().open(&uri(&server, 2), "usb").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Gone);
 }
 
 /// A medium with two connections of which the next request goes over the second one.

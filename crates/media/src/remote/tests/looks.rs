@@ -16,7 +16,7 @@ async fn one_volume_at_a_time() {
     let error = places.open(&uri, "other").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Medium);
     assert!(error.to_string().ends_with("is in use by volume usb"), "{error}");
-    let same = NbdUri { connections: 2, ..uri.clone() };
+    let same = NbdUri { connections: Some(2), ..uri.clone() };
     places.open(&same, "other").await.expect_err("it is the same, otherwise spoken to");
     drop(medium);
     places.open(&uri, "other").await.unwrap();

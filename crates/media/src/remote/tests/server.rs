@@ -28,6 +28,8 @@ pub(super) struct Manner {
     pub(super) flags: TransmissionFlags,
     pub(super) block_sizes: BlockSizes,
     pub(super) description: String,
+    /// How many connections it has ever; to others it says nothing.
+    pub(super) at_most: usize,
 }
 
 impl Default for Manner {
@@ -44,6 +46,7 @@ impl Default for Manner {
             flags,
             block_sizes: BlockSizes::default(),
             description: String::new(),
+            at_most: usize::MAX,
         }
     }
 }
@@ -94,8 +97,13 @@ impl TestServer {
         let listener = UnixListener::bind(directory.path().join("s")).unwrap();
         let serving = Arc::clone(&shared);
         let listening = tokio::spawn(async move {
+            let mut ignored = Vec::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let number = serving.connections.fetch_add(1, SeqCst);
+                if number >= serving.manner.at_most {
+                    ignored.push(stream);
+                    continue;
+                }
                 tokio::spawn(serve(Arc::clone(&serving), number, stream));
             }
         });
@@ -104,7 +112,7 @@ impl TestServer {
 
     pub(super) fn uri(&self, export: &str) -> NbdUri {
         let server = ServerPlace::Unix(self.directory.path().join("s"));
-        NbdUri { server, export: export.to_owned(), tls: None, connections: 1 }
+        NbdUri { server, export: export.to_owned(), tls: None, connections: None }
     }
 
     /// Carries out no request from here on.
