@@ -11,6 +11,8 @@ unshare --net sleep infinity &
 far=$!
 until [ "$(readlink "/proc/$far/ns/net")" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.01; done
 at_far() { nsenter --target "$far" --net "$@"; }
+# Behind `&` alone: its process is the command itself, so that it ends with the script.
+goes_on_at_far() { exec nsenter --target "$far" --net "$@"; }
 ip link add near type veth peer name far netns "$far"
 ip link set lo up
 ip address add 10.77.0.1/24 dev near
@@ -20,7 +22,7 @@ at_far ip link set far up
 
 # serve_far FILE PORT
 serve_far() {
-    at_far nbdkit --foreground --exit-with-parent --ipaddr 10.77.0.2 --port "$2" file "$1" &
+    goes_on_at_far nbdkit --foreground --exit-with-parent --ipaddr 10.77.0.2 --port "$2" file "$1" &
     for tries in $(seq 400); do
         nbdinfo --size "nbd://10.77.0.2:$2/" >/dev/null 2>&1 && return
         sleep 0.05
@@ -55,7 +57,7 @@ start_hotbay h.toml --listen tcp:10.77.0.1:10809 --listen tcp:127.0.0.1:10810
 fill idle 0x11 0 16M
 fill used 0x11 0 16M
 
-at_far nbdsh -u nbd://10.77.0.1/open -c 'h.pread(512, 0)' -c 'print("open", flush=True)' -c 'import signal; signal.pause()' >client.log &
+goes_on_at_far nbdsh -u nbd://10.77.0.1/open -c 'h.pread(512, 0)' -c 'print("open", flush=True)' -c 'import signal; signal.pause()' >client.log &
 until grep -qs open client.log; do sleep 0.05; done
 is "the sessions" "$(field open sessions)" 1
 
@@ -73,7 +75,8 @@ while not all(h.aio_command_completed(cookie) for cookie in asked if cookie): h.
 slow=$!
 until grep -qs asked slow.log; do sleep 0.05; done
 
-at_far nbdsh -u nbd://10.77.0.1/streamed -c '
+fill streamed 0x33 0 16M
+goes_on_at_far nbdsh -u nbd://10.77.0.1/streamed -c '
 import nbd
 buffers = [nbd.Buffer(1 << 20) for _ in range(4)]
 asked = [h.aio_pread(buffer, 0) for buffer in buffers]
