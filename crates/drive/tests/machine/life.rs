@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use hotbay_block::{Device, ErrorKind, Extent, Request};
 use hotbay_drive::testing::pace_waiting_work;
 use hotbay_drive::{Drive, State, Volume, WhenOccupied};
@@ -62,10 +63,9 @@ impl Life {
             let device = drive.volumes()[number].open();
             let all = machine.plan.places * PLACE_BYTES;
             if !read(machine, number, &device, Extent::between(0, all)).await? {
-                for place in 0..machine.plan.places {
-                    let place = Extent::new(place * PLACE_BYTES, PLACE_BYTES).unwrap();
-                    read(machine, number, &device, place).await?;
-                }
+                // All at once: each may have to wait for the medium as long as requests do.
+                let places = Extent::between(0, all).pieces(PLACE_BYTES);
+                try_join_all(places.map(|place| read(machine, number, &device, place))).await?;
             }
             Ok(())
         })
