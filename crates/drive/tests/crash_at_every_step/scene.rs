@@ -8,7 +8,7 @@ use hotbay_drive::{Drive, WhenOccupied};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::machine::{Client, Fault, Habits, Machine, Op, PLACE_BYTES, Plan, STUCK};
+use crate::machine::{Client, Fault, Habits, Machine, Op, PLACE_BYTES, Plan, STUCK, View};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scene {
@@ -122,7 +122,7 @@ impl Stage {
     fn client(&mut self, number: usize) -> Client {
         Client {
             device: self.drive.volumes()[number].open(),
-            ledger: Arc::clone(&self.machine.parts.ledgers[number]),
+            view: View::alone(&self.machine.parts.ledgers[number]),
             chance: self.machine.chance.fork(),
             habits: HABITS,
             tape: self.machine.tape.clone(),

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotbay_block::{Device, Durability, Error, ErrorKind, Extent, Hole, Reply, Request};
-use parking_lot::Mutex;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::STUCK;
 use super::chance::Chance;
-use super::ledger::{Begun, Ledger, payload};
 use super::tape::Tape;
-use super::{PLACE_BYTES, STUCK};
+use super::view::{Change, View};
+
+/// How long a client rests that finds the daemon about to end, which may wait for a disk that hangs.
+const TURNED_AWAY: Duration = Duration::from_millis(500);
 
 /// How a client works.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +30,8 @@ pub struct Habits {
 
 pub struct Client {
     pub device: Arc<dyn Device>,
-    pub ledger: Arc<Mutex<Ledger>>,
+    /// What is on it.
+    pub view: View,
     pub chance: Chance,
     pub habits: Habits,
     pub tape: Tape,
@@ -70,18 +73,18 @@ impl Client {
         if self.chance.one_in(self.habits.flushes) {
             return self.flush().await;
         }
-        let extent = self.extent();
+        let extent = self.view.extent(&mut self.chance, self.habits.longest);
         match self.chance.weighed(&ACTS) {
             Act::Read => self.read(extent).await,
             Act::Write => self.write(extent, Durability::Deferred).await,
             Act::WriteThrough => self.write(extent, Durability::Stable).await,
             Act::Zero => {
                 let (hole, durability) = (Hole::Allowed, Durability::Deferred);
-                self.zero(extent, Request::zero(extent, hole, durability)).await
+                self.zero(Request::zero(extent, hole, durability)).await
             }
             Act::Trim => {
                 let durability = Durability::Deferred;
-                self.zero(extent, Request::Trim { extent, durability }).await
+                self.zero(Request::Trim { extent, durability }).await
             }
         }
     }
@@ -93,71 +96,91 @@ impl Client {
         }
     }
 
-    fn extent(&mut self) -> Extent {
-        let places = self.ledger.lock().places();
-        let length = 1 + self.chance.below(self.habits.longest.min(places));
-        let from = self.chance.below(places - length + 1);
-        Extent::new(from * PLACE_BYTES, length * PLACE_BYTES).unwrap()
-    }
-
     pub async fn write(&mut self, extent: Extent, durability: Durability) -> Result<(), String> {
-        let begun = self.ledger.lock().begin_write(extent);
-        let data = payload(begun).into();
-        self.change(begun, Request::Write { extent, data, durability }).await
+        if !self.view.is_of_volumes(extent) {
+            return self.write_in_vain(extent, durability).await;
+        }
+        let (change, data) = self.view.begin_write(extent);
+        self.change(change, Request::Write { extent, data, durability }).await
     }
 
-    async fn zero(&mut self, extent: Extent, request: Request) -> Result<(), String> {
-        let begun = self.ledger.lock().begin_zeroes(extent);
-        self.change(begun, request).await
+    /// What is no volume cannot be written, and nothing beside it is changed then.
+    async fn write_in_vain(
+        &mut self,
+        extent: Extent,
+        durability: Durability,
+    ) -> Result<(), String> {
+        let data = self.view.foreign(extent);
+        let answer = self.told(Request::Write { extent, data, durability }).await?;
+        match answer.map_err(|error| error.kind()) {
+            Err(ErrorKind::ReadOnly) => Ok(()),
+            answer => Err(format!("a write of {extent}, not all of volumes, is {answer:?}")),
+        }
     }
 
-    async fn change(&mut self, begun: Begun, request: Request) -> Result<(), String> {
+    async fn zero(&mut self, request: Request) -> Result<(), String> {
+        let change = self.view.begin_zeroes(request.extent().expect("it is of an extent"));
+        self.change(change, request).await
+    }
+
+    async fn change(&mut self, change: Change, request: Request) -> Result<(), String> {
         let stable = request.durability() == Some(Durability::Stable);
         let answer = self.ask(request).await?;
-        self.ledger.lock().end_change(begun, answer.is_some(), stable);
+        change.end(answer.is_some(), stable);
         Ok(())
     }
 
     pub async fn flush(&mut self) -> Result<(), String> {
-        let begun = self.ledger.lock().begin_flush();
+        let begun = self.view.begin_flush();
         if self.ask(Request::Flush).await?.is_some() {
-            self.ledger.lock().end_flush(begun);
+            self.view.end_flush(&begun);
         }
         Ok(())
     }
 
     async fn read(&mut self, extent: Extent) -> Result<(), String> {
-        let begun = self.ledger.lock().begin_read();
+        let begun = self.view.begin_read();
         let Some(reply) = self.ask(Request::read(extent)).await? else {
-            self.ledger.lock().give_up_read(begun);
+            self.view.give_up_read(&begun);
             return Ok(());
         };
         let bytes = reply.into_payload().into_bytes();
-        self.ledger.lock().end_read(begun, extent, &bytes)
+        self.view.end_read(&begun, extent, &bytes)
     }
 
     /// `None` for an error that is excused.
     async fn ask(&mut self, request: Request) -> Result<Option<Reply>, String> {
-        self.tape.note("a request");
-        let told = format!("{} {:?}", name_of(&request), request.extent());
+        let told = told_of(&request);
         let is_read = matches!(request, Request::Read { .. });
-        let began = Instant::now();
-        let answer = timeout(STUCK, self.device.execute(request).answer()).await;
-        self.tape.mix(told.as_bytes());
-        self.tape.mix(&began.elapsed().as_millis().to_le_bytes());
-        match answer.map_err(|_| format!("{told} hangs"))? {
+        match self.told(request).await? {
             Ok(reply) => Ok(Some(reply)),
+            Err(error) if error.kind() == ErrorKind::ShuttingDown => {
+                sleep(TURNED_AWAY).await;
+                Ok(None)
+            }
             Err(error) if self.is_excused(is_read, &error) => Ok(None),
             Err(error) => Err(format!("{told} was answered: {}", error.with_sources())),
         }
     }
 
+    async fn told(&mut self, request: Request) -> Result<hotbay_block::Result<Reply>, String> {
+        self.tape.note("a request");
+        let told = told_of(&request);
+        let began = Instant::now();
+        let answer = timeout(STUCK, self.device.execute(request).answer()).await;
+        self.tape.mix(told.as_bytes());
+        self.tape.mix(&began.elapsed().as_millis().to_le_bytes());
+        answer.map_err(|_| format!("{told} hangs"))
+    }
+
     fn is_excused(&self, is_read: bool, error: &Error) -> bool {
         let absent = is_read && error.kind() == ErrorKind::TimedOut;
-        absent
-            || error.kind() == ErrorKind::ShuttingDown
-            || self.habits.excuses.contains(&error.kind())
+        absent || self.habits.excuses.contains(&error.kind())
     }
+}
+
+fn told_of(request: &Request) -> String {
+    format!("{} {:?}", name_of(request), request.extent())
 }
 
 const fn name_of(request: &Request) -> &'static str {

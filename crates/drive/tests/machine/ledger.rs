@@ -42,6 +42,8 @@ pub struct Ledger {
     /// Counts what begins and ends.
     now: u64,
     next_stamp: Stamp,
+    /// The number of its first place: no two volumes have one in common.
+    first: u64,
     places: Vec<Vec<Version>>,
     /// When the reads under way began, and how many began then.
     reads: BTreeMap<u64, usize>,
@@ -52,13 +54,14 @@ pub struct Ledger {
 pub struct Begun {
     pub stamp: Stamp,
     begun: u64,
+    first: u64,
     from: usize,
     to: usize,
 }
 
 impl Ledger {
-    /// Of a volume of zeroes.
-    pub fn new(places: usize) -> Self {
+    /// Of one of several volumes, of zeroes.
+    pub fn new(volume: usize, places: usize) -> Self {
         let zeroes = Version {
             stamp: 0,
             begun: 0,
@@ -68,7 +71,9 @@ impl Ledger {
             replaced: None,
             is_gone: false,
         };
-        Self { now: 1, next_stamp: 1, places: vec![vec![zeroes]; places], reads: BTreeMap::new() }
+        let places = vec![vec![zeroes]; places];
+        let first = (volume as u64) << 16;
+        Self { now: 1, next_stamp: 1, first, places, reads: BTreeMap::new() }
     }
 
     pub fn places(&self) -> u64 {
@@ -104,13 +109,13 @@ impl Ledger {
                 is_gone: false,
             });
         }
-        Begun { stamp, begun, from, to }
+        Begun { stamp, begun, first: self.first, from, to }
     }
 
     /// What no client has written into a place, and can be told from all that they have.
     pub fn foreign(&mut self, place: u64) -> Vec<u8> {
         self.next_stamp += 1;
-        bytes_at(self.next_stamp - 1, place)
+        bytes_at(self.next_stamp - 1, self.first + place)
     }
 
     /// Of the places of `content` that `is_replaced` chooses, all that was written is gone for good, and this is there
@@ -121,7 +126,7 @@ impl Ledger {
             if !is_replaced(place) {
                 continue;
             }
-            let stamp = (0..self.next_stamp).find(|&stamp| is_of(stamp, place, bytes));
+            let stamp = (0..self.next_stamp).find(|&stamp| is_of(stamp, self.first + place, bytes));
             let stamp = stamp.expect("a medium holds what was written");
             let there = Version {
                 stamp,
@@ -185,14 +190,16 @@ impl Ledger {
         {
             let may_be = |version: &Version| version.replaced.is_none_or(|when| when > begun);
             let versions = &mut self.places[place];
-            let is = |version: &Version| is_of(version.stamp, place as u64, found);
+            let number = self.first + place as u64;
+            let is = |version: &Version| is_of(version.stamp, number, found);
             let matching: Vec<Stamp> = versions
                 .iter()
                 .filter(|version| may_be(version) && is(version))
                 .map(|version| version.stamp)
                 .collect();
             let Some(&stamp) = matching.first() else {
-                return Err(explain(place, found, versions.iter().filter(|v| may_be(v))));
+                let may_be = versions.iter().filter(|version| may_be(version));
+                return Err(format!("place {place} holds {}", explain(number, found, may_be)));
             };
             // Nothing else was under way: what was read is what is there from now on.
             if versions.iter().all(|version| version.ended.is_some_and(|ended| ended < begun)) {
@@ -270,36 +277,37 @@ fn place_of(offset: u64) -> usize {
     usize::try_from(offset / PLACE_BYTES).unwrap()
 }
 
-/// The bytes of a place.
-fn bytes_at(stamp: Stamp, place: u64) -> Vec<u8> {
-    word_at(stamp, place).repeat(usize::try_from(PLACE_BYTES / 8).unwrap())
+/// The bytes of a place, by its number.
+fn bytes_at(stamp: Stamp, number: u64) -> Vec<u8> {
+    word_at(stamp, number).repeat(usize::try_from(PLACE_BYTES / 8).unwrap())
 }
 
 /// What they repeat.
-fn word_at(stamp: Stamp, place: u64) -> [u8; 8] {
+fn word_at(stamp: Stamp, number: u64) -> [u8; 8] {
     match stamp {
         0 => [0; 8],
-        _ => ((stamp << 20) | place).wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes(),
+        _ => ((stamp << 20) | number).wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes(),
     }
 }
 
 /// Whether they are these.
-fn is_of(stamp: Stamp, place: u64, bytes: &[u8]) -> bool {
-    let word = word_at(stamp, place);
+fn is_of(stamp: Stamp, number: u64, bytes: &[u8]) -> bool {
+    let word = word_at(stamp, number);
     bytes.chunks(word.len()).all(|part| part == word)
 }
 
 /// The bytes of a change.
 pub fn payload(change: Begun) -> Vec<u8> {
-    (change.from..change.to).flat_map(|place| bytes_at(change.stamp, place as u64)).collect()
+    let numbers = (change.from..change.to).map(|place| change.first + place as u64);
+    numbers.flat_map(|number| bytes_at(change.stamp, number)).collect()
 }
 
-fn explain<'a>(place: usize, found: &[u8], may_be: impl Iterator<Item = &'a Version>) -> String {
+fn explain<'a>(number: u64, found: &[u8], may_be: impl Iterator<Item = &'a Version>) -> String {
     let stamps: Vec<Stamp> = may_be.map(|version| version.stamp).collect();
     let newest = stamps.iter().max().copied().unwrap_or(0);
-    let known = (0..newest + 1000).find(|&stamp| is_of(stamp, place as u64, found));
+    let known = (0..newest + 1000).find(|&stamp| is_of(stamp, number, found));
     let is = known.map_or_else(|| format!("{:02x?}…", &found[..8]), |stamp| stamp.to_string());
-    format!("place {place} holds {is} and not one of {stamps:?}")
+    format!("{is} and not one of {stamps:?}")
 }
 
 /// That a ledger says no where it must.
@@ -321,7 +329,7 @@ mod tests {
 
     #[test]
     fn what_was_replaced_may_not_be_read_again() {
-        let mut ledger = Ledger::new(1);
+        let mut ledger = Ledger::new(0, 1);
         let (old, new) = (written(&mut ledger), written(&mut ledger));
         read(&mut ledger, new.stamp).unwrap();
         assert!(read(&mut ledger, old.stamp).is_err());
@@ -330,7 +338,7 @@ mod tests {
 
     #[test]
     fn what_was_under_way_together_may_be_either_but_stays_what_was_read() {
-        let mut ledger = Ledger::new(1);
+        let mut ledger = Ledger::new(0, 1);
         let (one, other) = (ledger.begin_write(PLACE), ledger.begin_write(PLACE));
         ledger.end_change(one, true, false);
         ledger.end_change(other, true, false);
@@ -340,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_loss_of_power_leaves_what_was_flushed_or_is_newer() {
-        let mut ledger = Ledger::new(1);
+        let mut ledger = Ledger::new(0, 1);
         let (old, flushed) = (written(&mut ledger), written(&mut ledger));
         let flush = ledger.begin_flush();
         ledger.end_flush(flush);
@@ -354,8 +362,17 @@ mod tests {
     }
 
     #[test]
+    fn no_two_volumes_hold_the_same() {
+        let (mut one, mut other) = (Ledger::new(0, 1), Ledger::new(1, 1));
+        let (in_one, in_other) = (written(&mut one), written(&mut other));
+        assert_eq!(in_one.stamp, in_other.stamp);
+        let (begun, all) = (other.begin_read(), payload(in_one));
+        assert!(other.end_read(begun, PLACE, &all).is_err(), "it is of the one");
+    }
+
+    #[test]
     fn another_content_leaves_what_it_does_not_replace() {
-        let mut ledger = Ledger::new(2);
+        let mut ledger = Ledger::new(0, 2);
         let written = ledger.begin_write(Extent::between(0, 2 * PLACE_BYTES));
         ledger.end_change(written, true, true);
         let foreign = [ledger.foreign(0), ledger.foreign(1)].concat();
@@ -370,7 +387,7 @@ mod tests {
 
     #[test]
     fn a_flush_says_nothing_about_what_a_loss_of_power_may_have_taken() {
-        let mut ledger = Ledger::new(1);
+        let mut ledger = Ledger::new(0, 1);
         let lost = written(&mut ledger);
         ledger.end_of_daemon(Survives::WhatWasFlushed);
         let flush = ledger.begin_flush();
@@ -387,7 +404,7 @@ mod tests {
 
     #[test]
     fn a_kill_leaves_all_that_was_acknowledged() {
-        let mut ledger = Ledger::new(1);
+        let mut ledger = Ledger::new(0, 1);
         let acknowledged = written(&mut ledger);
         let under_way = ledger.begin_write(PLACE);
         ledger.end_of_daemon(Survives::Everything);

@@ -15,6 +15,7 @@ pub mod parts;
 pub mod platter;
 pub mod shelf;
 pub mod tape;
+pub mod view;
 
 pub use chance::Chance;
 pub use client::{Client, Habits};
@@ -23,6 +24,7 @@ pub use ledger::{Ledger, Survives};
 pub use life::Life;
 pub use parts::{Machine, Plan};
 pub use tape::{Moment, Tape};
+pub use view::View;
 
 /// The bytes of a place, of which a ledger keeps account: what a disk writes whole or not at all.
 pub const PLACE_BYTES: u64 = 512;

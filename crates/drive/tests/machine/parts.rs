@@ -116,6 +116,7 @@ pub fn spare_name(number: usize) -> String {
 impl Machine {
     /// A new one, with a disk of zeroes for each volume.
     pub fn new(plan: Plan, chance: Chance) -> Self {
+        let places = usize::try_from(plan.places).unwrap();
         let size = usize::try_from(plan.places * PLACE_BYTES).unwrap();
         let disks = (0..plan.volumes).map(|number| {
             let name = disk_name(number);
@@ -127,7 +128,7 @@ impl Machine {
             disks: disks.collect(),
             journals: BTreeMap::new(),
             records: BTreeMap::new(),
-            ledgers: vec![Ledger::new(usize::try_from(plan.places).unwrap()); plan.volumes],
+            ledgers: (0..plan.volumes).map(|number| Ledger::new(number, places)).collect(),
         };
         Self::built(plan, chance, moment)
     }

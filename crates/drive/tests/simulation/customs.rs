@@ -6,10 +6,13 @@ use hotbay_block::ErrorKind;
 use hotbay_drive::{AbsentReads, AutoInsert, Retention};
 
 use crate::machine::{Chance, Habits, Mood, Plan};
+use crate::reach::Reach;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Customs {
     pub(crate) plan: Plan,
+    pub(crate) reach: Reach,
+    /// Of each volume.
     pub(crate) clients: usize,
     pub(crate) habits: Habits,
     pub(crate) mood: Mood,
@@ -33,8 +36,15 @@ impl Customs {
             hang: chance.pick(&[0, 0, 100, 400]),
         };
         let journal_fails = chance.pick(&[0, 0, 1, 4]);
+        // By a die of its own, which leaves the worlds without a disk of several volumes as they were.
+        let reach = Chance::new(!chance.clone().next()).pick(&REACHES);
+        let mut plan = plan(chance, retention);
+        if reach.is_one_disk() {
+            plan.volumes = plan.volumes.max(2);
+        }
         Self {
-            plan: plan(chance, retention),
+            plan,
+            reach,
             clients: chance.pick(&[1, 2, 3]),
             habits: Habits {
                 longest: chance.pick(&[3, 8, 40]),
@@ -51,6 +61,9 @@ impl Customs {
         }
     }
 }
+
+const REACHES: [Reach; 4] =
+    [Reach::EachByItself, Reach::EachByItself, Reach::Linear, Reach::Partitions];
 
 fn plan(chance: &mut Chance, retention: Retention) -> Plan {
     Plan {

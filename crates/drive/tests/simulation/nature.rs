@@ -48,6 +48,8 @@ pub(crate) struct Nature {
     /// Disks that are off the shelf, because another one is in their place, and where that is.
     pub(crate) off_shelf: Vec<(String, Arc<Disk>)>,
     pub(crate) elsewhere: Elsewhere,
+    /// Whether the disk of a journal has failed in this life, or is about to.
+    pub(crate) a_journal_fails: bool,
 }
 
 impl Nature {
@@ -119,6 +121,7 @@ impl Nature {
             Step::Write,
             Step::SyncDirectory,
         ]);
+        self.a_journal_fails = true;
         self.machine.journal(&volume).fail(step, 0, io::ErrorKind::Other);
     }
 }

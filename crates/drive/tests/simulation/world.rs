@@ -23,6 +23,8 @@ const LIFE_STEPS: u64 = 1500;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Told {
     pub(crate) worlds: u64,
+    /// Of them, those whose volumes were one disk.
+    pub(crate) joined: u64,
     pub(crate) steps: u64,
     pub(crate) virtual_time: Duration,
     pub(crate) kills: u64,
@@ -42,6 +44,7 @@ pub(crate) struct Told {
 impl Told {
     pub(crate) fn add(&mut self, other: &Self) {
         self.worlds += other.worlds;
+        self.joined += other.joined;
         self.steps += other.steps;
         self.virtual_time += other.virtual_time;
         self.kills += other.kills;
@@ -61,10 +64,11 @@ impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} worlds, {} steps, {} s of their time; {} kills ({} with nothing to lose), {} stops, {} power cuts, \
+            "{} worlds ({} of one disk), {} steps, {} s of their time; {} kills ({} with nothing to lose), {} stops, {} power cuts, \
              {} more in recovery, {} failed journals; {} media changed elsewhere, {} of them by an older copy: {} put \
              right, {}",
             self.worlds,
+            self.joined,
             self.steps,
             self.virtual_time.as_secs(),
             self.kills,
@@ -102,6 +106,8 @@ pub(crate) struct World {
     customs: Customs,
     chance: Chance,
     nature: Nature,
+    /// What clients knew the disk of all volumes by, when they saw it first.
+    known_by: Option<Vec<u8>>,
     told: Told,
 }
 
@@ -119,8 +125,9 @@ impl World {
             chance: chance.fork(),
             off_shelf: Vec::new(),
             elsewhere: Elsewhere::default(),
+            a_journal_fails: false,
         };
-        Self { machine, customs, chance, nature, told: Told::default() }
+        Self { machine, customs, chance, nature, known_by: None, told: Told::default() }
     }
 
     /// Lives through all of it, and looks at everything at the end.
@@ -135,6 +142,7 @@ impl World {
             return Err(wrong);
         }
         self.told.worlds = 1;
+        self.told.joined = u64::from(self.customs.reach.is_one_disk());
         (self.told.steps, self.told.mixed) = (self.machine.tape.steps(), self.machine.tape.mixed());
         let elsewhere = &self.nature.elsewhere;
         self.told.changed_elsewhere = elsewhere.changes;
@@ -145,6 +153,7 @@ impl World {
 
     fn life(&mut self) -> Result<(), String> {
         let life = self.boot(Left::Conflicts)?;
+        self.nature.a_journal_fails = false;
         for (_, disk) in self.machine.parts.shelf.disks() {
             disk.set_mood(self.nature.elsewhere.mood_of(&disk, self.customs.mood));
         }
@@ -156,8 +165,9 @@ impl World {
 
     /// Everybody at work for so long, or until a journal has failed.
     async fn let_live(&mut self, drive: Arc<Drive>, length: Duration) -> Result<(), String> {
+        self.is_known(&drive).await?;
         let (began, enough) = (Instant::now(), self.machine.tape.steps() + LIFE_STEPS);
-        let mut clients = self.clients(&drive);
+        let mut clients = self.clients(&drive)?;
         let operator = Operator {
             machine: self.machine.clone(),
             drive: Arc::clone(&drive),
@@ -182,21 +192,24 @@ impl World {
         lived.and_then(|()| self.nature.elsewhere.check(&self.machine))
     }
 
-    fn clients(&mut self, drive: &Drive) -> JoinSet<String> {
+    fn clients(&mut self, drive: &Drive) -> Result<JoinSet<String>, String> {
         let mut clients = JoinSet::new();
-        for (volume, ledger) in drive.volumes().iter().zip(&self.machine.parts.ledgers) {
-            for _ in 0..self.customs.clients {
-                let client = Client {
-                    device: volume.open(),
-                    ledger: Arc::clone(ledger),
-                    chance: self.chance.fork(),
-                    habits: self.customs.habits,
-                    tape: self.machine.tape.clone(),
-                };
-                clients.spawn(client.work());
-            }
+        let seats = self.customs.reach.seats(drive, &self.machine, self.customs.clients)?;
+        for (device, view) in seats {
+            let (chance, habits) = (self.chance.fork(), self.customs.habits);
+            let tape = self.machine.tape.clone();
+            clients.spawn(Client { device, view, chance, habits, tape }.work());
         }
-        clients
+        Ok(clients)
+    }
+
+    /// It is the same disk after each start.
+    async fn is_known(&mut self, drive: &Drive) -> Result<(), String> {
+        let known_by = self.customs.reach.known_by(drive).await?;
+        match *self.known_by.get_or_insert_with(|| known_by.clone()) == known_by {
+            true => Ok(()),
+            false => Err("the disk of all volumes is another one than before".to_owned()),
+        }
     }
 
     fn is_excused(&mut self, drive: &Drive) -> Result<(), String> {
@@ -250,16 +263,18 @@ impl World {
         }
     }
 
+    /// A sync of a journal that fails marks clean what no platter has; for a while the volume may not have failed yet.
     fn loses_nothing_now(&self, drive: &Drive) -> bool {
-        drive.volumes().iter().all(|volume| {
-            let status = volume.status();
-            let disk = self.machine.disk(&status.medium.unwrap_or_default());
-            match status.state {
-                State::Absent | State::Conflict => status.retained_bytes == 0,
-                State::Failed => false,
-                State::Present | State::Replaying | State::Copying => disk.is_in_use(),
-            }
-        })
+        !self.nature.a_journal_fails
+            && drive.volumes().iter().all(|volume| {
+                let status = volume.status();
+                let disk = self.machine.disk(&status.medium.unwrap_or_default());
+                match status.state {
+                    State::Absent | State::Conflict => status.retained_bytes == 0,
+                    State::Failed => false,
+                    State::Present | State::Replaying | State::Copying => disk.is_in_use(),
+                }
+            })
     }
 
     /// Whatever is acknowledged when a stop succeeds survives a loss of power.
