@@ -32,11 +32,23 @@ grep -q 'is the medium of volume a' complaint
 refused hotbay volume add d=none.img
 grep -q 'none.img' complaint
 [ ! -e state/volumes/d ] || fail "something is left of a volume that was not added"
+is "the bays" "$(hotbay status --json | grep -o '"bays":[0-9]*')" '"bays":3'
+"$python" -c 'import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])
+s.sendall(b"{\"request\":\"volume_add\",\"volume\":\"r\",\"medium\":\"file:r.img?create=1MiB\"}\n"); print(s.recv(9999))' "$HOTBAY_CONTROL"
+grep -q "file:$dir/r.img" state/volumes.json || fail "where r.img lies is not remembered: $(cat state/volumes.json)"
+becomes r present
+hotbay volume remove r
 hotbay volume add m=mem:1MiB
 hotbay volume add n=mem:1MiB                         # of one size, and not the same memory
 becomes n present
 fill m 0x11 0 1M
 holds n 0 0 1M
+hotbay volume remove m
+hotbay volume add m=mem:1MiB                         # nothing is left of the earlier one, nor of what was asked of it
+becomes m present
+is "the writes to m" "$(hotbay status --json | "$python" -c 'import json, sys
+print(*[e["writes"]["requests"] for e in json.load(sys.stdin)["exports"] if e["name"] == "m"])')" 0
+holds m 0 0 1M
 hotbay volume remove m
 hotbay volume remove n
 
