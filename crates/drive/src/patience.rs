@@ -24,6 +24,8 @@ pub(crate) struct Patience<'a> {
     deadline: Option<Instant>,
     /// Its place among those that wait for room, from the first look for some until it goes on.
     for_room: Option<RoomWait<'a>>,
+    /// Whether it has looked for room on this route and found none.
+    found_no_room: bool,
 }
 
 /// Where one who waited for room goes on.
@@ -53,7 +55,7 @@ impl Drop for Waiting<'_> {
 
 impl<'a> Patience<'a> {
     pub(crate) const fn new(volume: &'a Arc<Volume>) -> Self {
-        Self { volume, deadline: None, for_room: None }
+        Self { volume, deadline: None, for_room: None, found_no_room: false }
     }
 
     fn deadline(&mut self) -> Instant {
@@ -68,7 +70,7 @@ impl<'a> Patience<'a> {
     /// Waits until requests go elsewhere than by `seen`.
     pub(crate) async fn until_routed_elsewhere(&mut self, seen: &Arc<Route>) -> Result<()> {
         let deadline = self.deadline();
-        self.for_room = None;
+        self.goes_elsewhere();
         let _waiting = Waiting::begin(&self.volume.waiting);
         let moved = self.volume.routed_elsewhere(seen);
         timeout_at(deadline, moved).await.map_err(|_| self.ran_out("a change of state to end"))
@@ -84,7 +86,7 @@ impl<'a> Patience<'a> {
             ));
         }
         let deadline = self.deadline();
-        self.for_room = None;
+        self.goes_elsewhere();
         let _waiting = Waiting::begin(&self.volume.waiting);
         let (_for_medium, others) = Waiting::begin(&self.volume.waiting_for_medium);
         if others == 0 {
@@ -102,7 +104,7 @@ impl<'a> Patience<'a> {
     pub(crate) async fn until_backlog_is_in(&mut self, seen: &Arc<Route>) -> Result<()> {
         let log = self.volume.log();
         let deadline = self.deadline();
-        self.for_room = None;
+        self.goes_elsewhere();
         let _waiting = Waiting::begin(&self.volume.waiting);
         let change = async {
             tokio::select! {
@@ -113,6 +115,11 @@ impl<'a> Patience<'a> {
         };
         let waited = timeout_at(deadline, change).await;
         waited.map_err(|_| self.ran_out("the retained writes to enter the journal"))
+    }
+
+    /// It does not wait for room any more, whatever it waits for next.
+    fn goes_elsewhere(&mut self) {
+        (self.for_room, self.found_no_room) = (None, false);
     }
 
     /// Is counted among those that wait for room, once.
@@ -138,6 +145,10 @@ impl<'a> Patience<'a> {
         room.as_mut().enable();
         if log.wants_reclaim() {
             self.volume.reclaim_soon();
+            // What there is to gain may not be enough, or not to be had while the disk is full.
+            if self.found_no_room {
+                self.waits_for_room(*full);
+            }
         } else {
             self.volume.journal_is_full(why);
             if self.volume.settings().journal_full == JournalFull::Error {
@@ -145,6 +156,7 @@ impl<'a> Patience<'a> {
             }
             self.waits_for_room(*full);
         }
+        self.found_no_room = true;
         let change = async {
             tokio::select! {
                 biased;
@@ -156,7 +168,7 @@ impl<'a> Patience<'a> {
         };
         let waited = timeout_at(deadline, change).await;
         if matches!(waited, Ok(Look::Elsewhere)) {
-            self.for_room = None;
+            self.goes_elsewhere();
         }
         waited.map(drop).map_err(|_| Error::new(ErrorKind::NoSpace, format!("no room came: {why}")))
     }
