@@ -248,7 +248,8 @@ impl Volume {
             Some(attachment) => read_at_rest(attachment, observed.unknown()).await,
             None => Witness::default(),
         };
-        let witness = observed.witness(&read);
+        // What is to be replayed may be in the system's memory alone, where a sync before this stay has failed.
+        let witness = observed.witness(&read).without(|block| log.touches(block));
         self.update_record_or_warn(|record| {
             record.in_bay = false;
             record.witness = witness;

@@ -53,7 +53,9 @@ impl Volume {
         };
         if settled.is_ok() {
             let read = read_at_rest(Arc::clone(&attachment), attachment.unknown_blocks()).await;
-            let witness = attachment.witness_with(&read);
+            let (log, witness) = (self.log(), attachment.witness_with(&read));
+            // What is still to be replayed may be in the system's memory alone, where a sync before this stay has failed.
+            let witness = witness.without(|block| log.touches(block));
             self.update_record_or_warn(|record| record.witness = witness).await;
         }
         if let Err(error) = settled {

@@ -273,6 +273,48 @@ async fn a_replay_cut_short() {
     assert_filled(&disk.durable()[32768..36864], 5, "replayed");
 }
 
+/// A sync that fails leaves the system showing what the platter does not have, until a replay has written it again. One that
+/// is cut short takes none of it for certain.
+#[tokio::test(start_paused = true)]
+async fn a_replay_cut_short_after_a_sync_that_failed() {
+    for stops in [true, false] {
+        let world = World::one();
+        let (drive, device) = ejected(&world).await;
+        let disk = world.disk("disk-a");
+        for place in 8..64 {
+            write(&device, place * 1024, 512, 5).await;
+        }
+        disk.script(Op::Flush, 0, Fault::Error);
+        drive.insert("a", None, WhenOccupied::Refuse).await.unwrap_err();
+        let (drive, held) = (Arc::new(drive), disk.hold(Op::Change));
+        let again = Arc::clone(&drive);
+        let inserting =
+            tokio::spawn(async move { again.insert("a", None, WhenOccupied::Refuse).await });
+        held.until_stuck(1).await;
+        let leaving = Arc::clone(&drive);
+        let leaving = tokio::spawn(async move {
+            match stops {
+                true => leaving.stop().await,
+                false => leaving.eject("a").await,
+            }
+        });
+        let_others_run().await;
+        held.release();
+        leaving.await.unwrap().unwrap();
+        inserting.abort();
+        drop(inserting.await);
+        assert!(disk.durable() != disk.cached(), "not all of it was written again");
+        drop((device, drive));
+        disk.lose_unsynced();
+        let drive = world.start().await;
+        match stops {
+            true => until(&volume(&drive), State::Present).await,
+            false => assert_eq!(meet(&drive, None).await, Met::Replayed),
+        }
+        assert_filled(&disk.durable()[63 * 1024..][..512], 5, "replayed");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn changed_while_the_daemon_was_stopped() {
     let world = World::one();
