@@ -91,3 +91,4 @@ stop_hotbay
 printf '[[volume]]\nname = "v129"\nmedium = "mem:1MiB"\n' >>many.toml
 refused hotbay check-config many.toml
 grep -q '129 volumes are too many; the limit is 128' complaint || fail "$(cat complaint)"
+grep -q '^hint: serve the others by another daemon' complaint || fail "$(cat complaint)"

@@ -336,7 +336,10 @@ fn check_volumes(volumes: &[VolumeConfig]) -> Result<(), Failure> {
         let count = volumes.len();
         return Err(Failure::new(format!(
             "{count} volumes are too many; the limit is {VOLUMES_MAX}"
-        )));
+        ))
+        .with_hint(
+            "serve the others by another daemon, with a state directory and sockets of its own",
+        ));
     }
     for (index, volume) in volumes.iter().enumerate() {
         let name = &volume.name;
