@@ -88,9 +88,11 @@ def nothing_is_told_in_the_clear(server):
     assert wire.outcome(GO, bytes(100_000)) == ERR_TLS_REQD
     assert wire.outcome(STARTTLS, b"x") == ERR_INVALID
     assert wire.outcome(ABORT) == REP_ACK and wire.is_closed()
-    wire = Wire(server.place)
-    wire.send(option(EXPORT_NAME, b"a"))
-    assert wire.take_all() == b"", "EXPORT_NAME in the clear is answered"
+    # The old way in, and with a client that knows no other.
+    for flags in (3, 2, 0):
+        wire = Wire(server.place, flags)
+        wire.send(option(EXPORT_NAME, b"a"))
+        assert wire.take_all() == b"", "EXPORT_NAME in the clear is answered"
 
 
 def in_tls_all_is_as_ever(server):
