@@ -31,28 +31,42 @@ async fn there_are_as_many_as_are_wanted_where_the_server_can_have_them() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn where_it_is_not_said_there_are_two_and_one_will_do() {
-    for (manner, tried) in [
-        (shared(), 2),
-        (Manner::default(), 1),
-        // It has no more, and lets the second one wait.
-        (Manner { at_most: 1, ..shared() }, 2),
-    ] {
-        let server = TestServer::start(1 << 20, manner);
-        let unsaid = NbdUri { connections: None, ..server.uri("disk") };
-        let begun = Instant::now();
-        let medium = Places::default().open(&unsaid, "usb").await.unwrap();
-        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-        assert_eq!(server.connections(), tried);
-        for at in 0..4 {
-            let write = write(at * 512, 512, Durability::Deferred);
-            medium.execute(write).answer().await.unwrap();
-        }
-        medium.execute(Request::Flush).answer().await.unwrap();
+fn unsaid(server: &TestServer) -> NbdUri {
+    NbdUri { connections: None, ..server.uri("disk") }
+}
+
+async fn work(medium: &Arc<dyn Medium>) {
+    for at in 0..4 {
+        let write = write(at * 512, 512, Durability::Deferred);
+        medium.execute(write).answer().await.unwrap();
     }
-    // What is asked for is had, or nothing is.
-    let server = TestServer::start(1 << 20, Manner { at_most: 1, ..shared() });
+    medium.execute(Request::Flush).answer().await.unwrap();
+}
+
+#[tokio::test]
+async fn where_it_is_not_said_there_are_two() {
+    for (manner, had) in [(shared(), 2), (Manner::default(), 1)] {
+        let server = TestServer::start(1 << 20, manner);
+        let medium = Places::default().open(&unsaid(&server), "usb").await.unwrap();
+        assert_eq!(server.connections(), had);
+        work(&medium).await;
+        // Each of them is one of the medium's.
+        server.hang_up_one(had - 1);
+        until_gone(&medium).await;
+    }
+}
+
+/// It has no more than one, and lets the second one wait.
+#[tokio::test(start_paused = true)]
+async fn one_will_do_unless_more_are_asked_for() {
+    let manner = Manner { at_most: 1, ..shared() };
+    let server = TestServer::start(1 << 20, manner.clone());
+    let begun = Instant::now();
+    let medium = Places::default().open(&unsaid(&server), "usb").await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_eq!(server.connections(), 2, "it was tried");
+    work(&medium).await;
+    let server = TestServer::start(1 << 20, manner);
     let error = Places::default().open(&uri(&server, 2), "usb").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Gone);
 }
