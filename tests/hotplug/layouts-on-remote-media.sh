@@ -35,6 +35,10 @@ for layout in partitions linear mirror; do
             keep_writing "" --readers 1 ;;
     esac
     for gone in a b "a b"; do
+        if [ "$layout $gone" = "mirror a b" ]; then              # whoever reads would have to wait now
+            stop_writing
+            keep_writing ""
+        fi
         writes 100
         for volume in $gone; do kill_server_of $volume; done
         for volume in $gone; do becomes $volume absent; done
