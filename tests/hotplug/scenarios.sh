@@ -26,3 +26,24 @@ grep -q '^8 pulls: the check fails on the medium as it was pulled after 0;' outp
 sed 's/^fault = .*/fault = "torn"/; s/"report"/"must_pass"/' "$examples/ext2-sweep.toml" >torn.toml
 exits 1 hotbay scenario sweep torn.toml
 grep -q '^FAIL ' output
+
+# Stopped by a signal it leaves nothing behind: no directory, and nothing that runs.
+until_so() { for _ in $(seq 300); do if "$@"; then return; fi; sleep 0.1; done; fail "not so: $*"; }
+mkdir temporary
+cat >slow.toml <<'SLOW'
+size = "1MiB"
+[load]
+kind = "random"
+requests = 10
+longest = "8KiB"
+[[step]]
+do = "shell sleep 170 & echo $! >../../sleeper; wait"
+SLOW
+TMPDIR=$PWD/temporary hotbay scenario run slow.toml >output 2>&1 & scenario=$!
+until_so test -s sleeper
+kill -TERM "$scenario"
+if wait "$scenario"; then fail "a scenario that was stopped has passed"; fi
+grep -q '^error: stopped by a signal' output || fail "$(cat output)"
+[ -z "$(ls temporary)" ] || fail "this was left behind: $(ls temporary)"
+is_gone() { ! kill -0 "$(cat sleeper)" 2>/dev/null; }
+until_so is_gone

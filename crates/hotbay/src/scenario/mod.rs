@@ -22,6 +22,7 @@ use std::path::Path;
 use crate::cli::{ScenarioCommand, ScenarioRunArgs, ScenarioSweepArgs};
 use crate::commands::output;
 use crate::failure::Failure;
+use crate::signals::StopSignal;
 use file::Scenario;
 use play::{Play, Played};
 use sweep::SweepSettings;
@@ -36,8 +37,19 @@ pub(crate) fn run(command: ScenarioCommand) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
     match command {
-        ScenarioCommand::Run(arguments) => runtime.block_on(run_once(&arguments)),
-        ScenarioCommand::Sweep(arguments) => runtime.block_on(sweep_all(&arguments)),
+        ScenarioCommand::Run(arguments) => runtime.block_on(unless_stopped(run_once(&arguments))),
+        ScenarioCommand::Sweep(arguments) => {
+            runtime.block_on(unless_stopped(sweep_all(&arguments)))
+        }
+    }
+}
+
+/// SIGINT and SIGTERM end it with what it has started and written.
+async fn unless_stopped(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let mut stop = StopSignal::new()?;
+    tokio::select! {
+        done = work => done,
+        () = stop.received() => Err(Failure::new("stopped by a signal, so there is no verdict")),
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::Stdio;
 
 use tokio::process::Command;
+
+use crate::bounded_command::Group;
 
 /// How much of what a command said is told where it fails, in bytes from the end.
 const TOLD_BYTES: usize = 600;
@@ -45,20 +48,29 @@ impl Shell {
         shell
     }
 
-    /// Runs a command to its end. When this is dropped the command is killed.
+    /// Runs a command to its end. When this is dropped the command is killed, with all that it started in its process group.
     ///
     /// # Errors
     /// Where it cannot be started, or does not succeed; with the end of what it said.
     pub(super) async fn run(&self, what: &str, command: &str) -> Result<(), String> {
-        let ended = Command::new("/bin/sh")
+        let cannot_start = |error| format!("{what} cannot be started: {error}");
+        let child = Command::new("/bin/sh")
             .args(["-c", command])
             .current_dir(&self.directory)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
             .kill_on_drop(true)
-            .output()
-            .await
-            .map_err(|error| format!("{what} cannot be started: {error}"))?;
+            .spawn()
+            .map_err(cannot_start)?;
+        let group = Group::of(&child);
+        let ended = pin!(child.wait_with_output());
+        // Bound anew, so that it is dropped before the child is.
+        let group = group;
+        let ended = ended.await.map_err(cannot_start)?;
+        group.outlives();
         if ended.status.success() {
             return Ok(());
         }
