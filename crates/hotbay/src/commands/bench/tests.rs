@@ -180,7 +180,9 @@ fn a_flush_follows_so_many_writes() {
     let device = Arc::new(Watched::new(MIB, 1000));
     let outcome = loaded(&device, "--write --destroy-data --flush-every 9").unwrap();
     let tally = |kind| outcome.measured.tally(kind).requests();
-    assert_eq!(tally(Kind::Flush), tally(Kind::Write) / 9);
+    // The end may come between the last write and its flush.
+    let writes = tally(Kind::Write);
+    assert!(((writes - 1) / 9..=writes / 9).contains(&tally(Kind::Flush)), "after {writes}");
     assert_eq!(tally(Kind::Flush), device.flushes.load(Ordering::Relaxed));
 }
 
