@@ -8,6 +8,7 @@ use hotbay_block::{ErrorKind, Extent};
 use tokio::time::timeout;
 
 use crate::attachment::Attachment;
+use crate::journal_log::JournalLog;
 use crate::state::State;
 use crate::under_way::Doing;
 use crate::volume::Volume;
@@ -48,7 +49,15 @@ async fn observe(volume: &Arc<Volume>, attachment: &Arc<Attachment>) {
 }
 
 /// Reads blocks of a medium at which nobody else is. Empty where that takes too long, or fails.
-pub(crate) async fn read_at_rest(attachment: Arc<Attachment>, blocks: Vec<Extent>) -> Witness {
+///
+/// What the journal has something for is left out: after a sync that failed the system goes on showing what is not on the
+/// platter, until a replay has brought it there.
+pub(crate) async fn read_at_rest(
+    attachment: Arc<Attachment>,
+    mut blocks: Vec<Extent>,
+    log: &JournalLog,
+) -> Witness {
+    blocks.retain(|block| !log.touches(*block));
     if blocks.is_empty() {
         return Witness::default();
     }

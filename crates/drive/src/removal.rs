@@ -245,11 +245,10 @@ impl Volume {
         blocking(move || drop(spare)).await;
         // While clients go on with the journal, and nobody but this is at the medium.
         let read = match to_read {
-            Some(attachment) => read_at_rest(attachment, observed.unknown()).await,
+            Some(attachment) => read_at_rest(attachment, observed.unknown(), &log).await,
             None => Witness::default(),
         };
-        // What is to be replayed may be in the system's memory alone, where a sync before this stay has failed.
-        let witness = observed.witness(&read).without(|block| log.touches(block));
+        let witness = observed.witness(&read);
         self.update_record_or_warn(|record| {
             record.in_bay = false;
             record.witness = witness;

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use crate::attachment::Attachment;
 use crate::failure::Refusal;
+use crate::journal_log::JournalLog;
 use crate::observing::read_at_rest;
 use crate::route::Path;
 use crate::settings::AutoInsert;
@@ -27,7 +28,7 @@ impl Volume {
         self.stopping.change(|stopping| *stopping = true);
         let mut stay = self.stay.lock().await;
         if let Some(attachment) = self.current_attachment() {
-            self.settle_for_good(&mut stay, attachment).await;
+            self.settle_for_good(&mut stay, attachment, &log).await;
         }
         let route = self.route.load_full();
         if let Path::Journal { gate, .. } = &route.path {
@@ -45,17 +46,21 @@ impl Volume {
         })
     }
 
-    async fn settle_for_good(&self, stay: &mut Stay, attachment: Arc<Attachment>) {
+    async fn settle_for_good(
+        &self,
+        stay: &mut Stay,
+        attachment: Arc<Attachment>,
+        log: &JournalLog,
+    ) {
         attachment.gate.close();
         let settled = match timeout(DRAIN_WAIT, attachment.gate.drained()).await {
             Ok(()) => self.settle(&attachment).await,
             Err(_) => Err(Error::new(ErrorKind::Gone, "its I/O hangs")),
         };
         if settled.is_ok() {
-            let read = read_at_rest(Arc::clone(&attachment), attachment.unknown_blocks()).await;
-            let (log, witness) = (self.log(), attachment.witness_with(&read));
-            // What is still to be replayed may be in the system's memory alone, where a sync before this stay has failed.
-            let witness = witness.without(|block| log.touches(block));
+            let unknown = attachment.unknown_blocks();
+            let read = read_at_rest(Arc::clone(&attachment), unknown, log).await;
+            let witness = attachment.witness_with(&read);
             self.update_record_or_warn(|record| record.witness = witness).await;
         }
         if let Err(error) = settled {
