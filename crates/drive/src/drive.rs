@@ -150,20 +150,22 @@ impl Drive {
         finished(&volume, State::Replaying).await
     }
 
-    /// Lets a volume's medium go; when it returns the medium may be taken away.
+    /// Lets a volume's medium go; when it returns the medium may be taken away. If this is dropped it goes on by itself.
     ///
     /// # Errors
     /// Where no medium is in, or it cannot be drained or synced.
     pub async fn eject(&self, volume: &str) -> Result<(), Refusal> {
-        self.volume(volume)?.eject().await
+        let volume = self.volume(volume)?;
+        volume.to_its_end(|volume| async move { volume.eject().await }).await
     }
 
-    /// Drops a volume's medium as it stands.
+    /// Drops a volume's medium as it stands. If this is dropped it goes on by itself.
     ///
     /// # Errors
     /// Where no medium is in.
     pub async fn pull(&self, volume: &str) -> Result<(), Refusal> {
-        self.volume(volume)?.pull().await
+        let volume = self.volume(volume)?;
+        volume.to_its_end(|volume| async move { volume.pull().await }).await
     }
 
     /// Copies a volume to another medium while it is in use, and goes on there.
@@ -174,7 +176,7 @@ impl Drive {
         self.volume(volume)?.swap(medium).await
     }
 
-    /// Puts another content in place of a volume's, and closes its sessions.
+    /// Puts another content in place of a volume's, and closes its sessions. If this is dropped it goes on by itself.
     ///
     /// # Errors
     /// Where the journal holds changes of the earlier content, or either medium fails.
@@ -184,26 +186,29 @@ impl Drive {
             State::Absent => Some(self.place_for(&volume, WhenOccupied::Refuse).await?),
             _ => None,
         };
-        volume.exchange(medium, place).await
+        let medium = medium.to_owned();
+        volume.to_its_end(|volume| async move { volume.exchange(&medium, place).await }).await
     }
 
     /// Decides what counts where a volume's medium was changed while it was away. Returns when the journal has been replayed to
-    /// it, or given up. If this is dropped a replay goes on.
+    /// it, or given up. If this is dropped it goes on by itself.
     ///
     /// # Errors
     /// Where the volume is not in conflict, or the medium cannot be used: then it still is.
     pub async fn resolve(&self, volume: &str, resolution: Resolution) -> Result<(), Refusal> {
         let volume = self.volume(volume)?;
-        volume.resolve(resolution).await?;
+        volume.to_its_end(|volume| async move { volume.resolve(resolution).await }).await?;
         finished(&volume, State::Replaying).await
     }
 
     /// Makes a volume and its medium larger, with zeroes behind what was there. Sessions that are open keep its earlier size.
+    /// If this is dropped it goes on by itself.
     ///
     /// # Errors
     /// Where the volume is not present or larger already, or its medium cannot grow; then all is as it was.
     pub async fn grow(&self, volume: &str, size_bytes: u64) -> Result<(), Refusal> {
-        self.volume(volume)?.grow(size_bytes).await
+        let volume = self.volume(volume)?;
+        volume.to_its_end(|volume| async move { volume.grow(size_bytes).await }).await
     }
 
     /// Makes it so many bays. Media that are in stay in; where these are more, none is put in until enough have gone.

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use hotbay_block::{Error, ErrorKind, Extent, Identity};
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::attachment::Here;
@@ -27,12 +26,7 @@ impl Volume {
     /// fails: then the volume is where it was, or, if its source was lost, absent.
     pub(crate) async fn swap(self: &Arc<Self>, medium: &str) -> Result<(), Refusal> {
         let copier = self.begin_copy(medium).await?;
-        let (tell, told) = oneshot::channel();
-        self.around.runtime.spawn(async move {
-            // Nobody may be waiting any more; the events tell as well.
-            let _ = tell.send(copier.run().await);
-        });
-        told.await.unwrap_or_else(|_| Err(Refusal::new("the daemon is being stopped")))
+        self.to_its_end(|_| copier.run()).await
     }
 
     async fn begin_copy(self: &Arc<Self>, medium: &str) -> Result<Copier, Refusal> {

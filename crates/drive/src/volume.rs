@@ -396,6 +396,19 @@ impl Volume {
         self.notes.lock().progress = progress;
     }
 
+    /// Carries out what changes the volume to its end, also where whoever asked for it does not wait any more: what was
+    /// taken out of an attachment and is not in the journal yet would be lost.
+    pub(crate) async fn to_its_end<F>(
+        self: &Arc<Self>,
+        work: impl FnOnce(Arc<Self>) -> F,
+    ) -> Result<(), Refusal>
+    where
+        F: Future<Output = Result<(), Refusal>> + Send + 'static,
+    {
+        let working = self.around.runtime.spawn(work(Arc::clone(self)));
+        working.await.unwrap_or_else(|_| Err(Refusal::new("the daemon is being stopped")))
+    }
+
     /// Changes what is on stable storage about the volume.
     pub(crate) async fn update_record(
         &self,

@@ -75,6 +75,39 @@ async fn a_failed_sync_is_a_loss_and_the_journal_answers_the_flush() {
     assert_filled(&disk.durable()[..4096], 1, "on the platter");
 }
 
+/// Whoever asks may go at any moment, a library's user by dropping the future. From then on nobody else has what was retained.
+#[tokio::test(start_paused = true)]
+async fn a_pull_or_an_eject_that_nobody_waits_for_is_carried_out() {
+    for (moments, ejects) in (0..40).flat_map(|moments| [(moments, false), (moments, true)]) {
+        let world = World::one();
+        let (drive, disk) = (world.started().await, world.disk("disk-a"));
+        let device = device(&drive);
+        write(&device, 0, 4096, 1).await;
+        let leaving = async {
+            match ejects {
+                false => drive.pull("a").await,
+                true => drive.eject("a").await,
+            }
+        };
+        let a_moment = async {
+            for _ in 0..moments {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            left = leaving => left.unwrap(),
+            () = a_moment => {}
+        }
+        // It may not have begun.
+        drive.pull("a").await.ok();
+        until(&volume(&drive), State::Absent).await;
+        disk.lose_unsynced();
+        insert(&drive, "a").await;
+        assert_filled(&disk.durable()[..4096], 1, &format!("after {moments}, {ejects}"));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_flush_after_a_failed_sync_fails_where_the_journal_cannot_be_synced() {
     let world = World::one();
