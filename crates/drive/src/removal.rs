@@ -204,7 +204,11 @@ impl Volume {
             Err(Error::new(ErrorKind::Gone, format!("its sync takes more than {wait:?}")))
         })?;
         if attachment.release(mark) {
-            self.identity_may_have_changed(attachment).await;
+            let identified = self.identity_may_have_changed(attachment);
+            // With `stay` held nobody could carry out its loss.
+            if timeout(wait, identified).await.is_err() {
+                self.identity_is_unsettled("it does not answer").await;
+            }
         }
         Ok(())
     }
@@ -288,18 +292,21 @@ impl Volume {
     }
 
     /// After a sync that may have covered the identifying blocks: looks who the medium is now, and remembers it before
-    /// anything that relies on it is acknowledged.
+    /// anything that relies on it is acknowledged. Waits for the medium until it is lost.
     pub(crate) async fn identity_may_have_changed(&self, attachment: &Arc<Attachment>) {
         let asked = attachment.ask(Doing::Identify, |medium| medium.identify());
-        let Some(identified) = asked.await else { return };
-        match identified {
-            Ok(identity) => {
+        match asked.await {
+            Some(Ok(identity)) => {
                 self.update_record_or_warn(|record| record.identity = Some(identity)).await;
             }
-            // The next I/O finds out what is wrong with the medium; until then the earlier identity stands.
-            Err(error) => {
-                tracing::warn!(volume = self.name(), "cannot identify: {}", with_sources(&error))
-            }
+            Some(Err(error)) => self.identity_is_unsettled(&with_sources(&error)).await,
+            None => self.identity_is_unsettled("it has left").await,
         }
+    }
+
+    /// A medium that does not say who it is now may be known by either identity.
+    async fn identity_is_unsettled(&self, why: &str) {
+        tracing::warn!(volume = self.name(), "cannot identify the medium: {why}");
+        self.update_record_or_warn(|record| record.identity_unsettled = true).await;
     }
 }

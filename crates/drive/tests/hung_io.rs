@@ -279,6 +279,19 @@ async fn an_eject_from_a_medium_that_hangs_ends_and_so_does_what_hung() {
     }
 }
 
+/// After the sync it is asked who the medium is now. Whoever stops keeps everybody else from the volume meanwhile, so that
+/// nobody could pull it.
+#[tokio::test(start_paused = true)]
+async fn a_medium_that_does_not_say_who_it_is_holds_up_no_stop() {
+    let world = World::one();
+    let (drive, disk) = (world.started().await, world.disk("disk-a"));
+    write(&device(&drive), 0, 4096, 1).await;
+    disk.hang(Op::Identify, 0);
+    timeout(NEVER, drive.stop()).await.expect("it ends").unwrap();
+    assert_filled(&disk.durable()[..4096], 1, "synced");
+    assert!(world.records.of("a").unwrap().identity_unsettled, "it may be either");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stop_waits_for_no_medium_that_hangs_and_nothing_is_lost() {
     let comes_back = AutoInsert::WhenItReturns;
