@@ -7,7 +7,7 @@ import struct
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
-from daemon import Daemon, blank
+from daemon import blank, keeps
 from wire import *
 
 MIB = 1 << 20
@@ -319,10 +319,4 @@ RULES = [
     many_pieces_come_in_several_replies,
 ]
 
-with Daemon(CONFIG, blank("a.img", 64)) as daemon:
-    for rule in RULES:
-        try:
-            rule(daemon)
-        except Exception as failure:
-            raise AssertionError(rule.__name__) from failure
-    daemon.stop()
+keeps(RULES, CONFIG, blank("a.img", 64))

@@ -7,7 +7,7 @@ import struct
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
-from daemon import Daemon, blank
+from daemon import blank, keeps
 from wire import *
 
 MIB = 1 << 20
@@ -335,10 +335,4 @@ RULES = [
     all_is_answered_before_the_end,
 ]
 
-with Daemon(CONFIG, blank("a.img", 8)) as daemon:
-    for rule in RULES:
-        try:
-            rule(daemon)
-        except Exception as failure:
-            raise AssertionError(rule.__name__) from failure
-    daemon.stop()
+keeps(RULES, CONFIG, blank("a.img", 8))

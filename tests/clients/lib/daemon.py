@@ -131,3 +131,14 @@ def together(*steps):
         for step in steps:
             step(directory)
     return prepare
+
+
+def keeps(rules, config, *media):
+    """Tries each rule on one daemon; a failure says which rule it was."""
+    with Daemon(config, *media) as daemon:
+        for rule in rules:
+            try:
+                rule(daemon)
+            except Exception as failure:
+                raise AssertionError(rule.__name__) from failure
+        daemon.stop()
