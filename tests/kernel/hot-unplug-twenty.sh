@@ -2,19 +2,9 @@
 # that each comes back under the name of the other. They are known by their world wide names, there is no udev, and nobody
 # types `insert`.
 driver nbd nbds_max=4 max_part=8
-driver scsi_debug add_host=2 per_host_store=1 dev_size_mb=40 delay=0
-driver sd_mod
-
-# name_of HOST: what the kernel calls its disk now.
-name_of() { basename "$(echo /sys/class/scsi_host/host"$1"/device/target*/*/block/sd*)"; }
-is_plugged() { test -b "/dev/$(name_of "$1")"; }
-unplug() { echo 1 >"/sys/block/$(name_of "$1")/device/delete"; }
-plug() { echo '- - -' >"/sys/class/scsi_host/host$1/scan"; poll "the disk of host $1" is_plugged "$1"; }
-wwn_of() { cat "/sys/block/$(name_of "$1")/device/wwid"; }
+two_disks
 until_state() { hotbay wait two "$1" --timeout 60s; hotbay wait four "$1" --timeout 60s; }
 
-poll "the disks" is_plugged 0
-poll "the disks" is_plugged 1
 start_hotbay --volume "two=wwn:$(wwn_of 0)" --volume "four=wwn:$(wwn_of 1)"
 attach two /dev/nbd0 ext2
 attach four /dev/nbd1 ext4

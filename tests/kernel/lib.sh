@@ -81,6 +81,20 @@ behave() {
     flaky resume disk
 }
 
+# two_disks: real SCSI disks of 40 MiB, of hosts 0 and 1, to be unplugged and plugged in.
+two_disks() {
+    driver scsi_debug add_host=2 per_host_store=1 dev_size_mb=40 delay=0
+    driver sd_mod
+    poll "the disks" is_plugged 0
+    poll "the disks" is_plugged 1
+}
+# name_of HOST: what the kernel calls its disk now.
+name_of() { basename "$(echo /sys/class/scsi_host/host"$1"/device/target*/*/block/sd*)"; }
+is_plugged() { test -b "/dev/$(name_of "$1")"; }
+unplug() { echo 1 >"/sys/block/$(name_of "$1")/device/delete"; }
+plug() { echo '- - -' >"/sys/class/scsi_host/host$1/scan"; poll "the disk of host $1" is_plugged "$1"; }
+wwn_of() { cat "/sys/block/$(name_of "$1")/device/wwid"; }
+
 # read_metadata VOLUME /dev/nbdN: everything the file system may want to look up while it writes is in
 # the page cache afterwards, so that a write need not wait for a medium that is away.
 read_metadata() { cat "$2" >/dev/null; ls -lR "/run/mnt/$1" >/dev/null; }

@@ -1,20 +1,10 @@
 # A mirror of two real SCSI disks under a mounted ext4. One disk is unplugged while files are written, and plugged in again, then the
 # other, then both. Both hold the same file system in the end.
 driver nbd nbds_max=4 max_part=8
-driver scsi_debug add_host=2 per_host_store=1 dev_size_mb=40 delay=0
-driver sd_mod
-
-# name_of HOST: what the kernel calls its disk now.
-name_of() { basename "$(echo /sys/class/scsi_host/host"$1"/device/target*/*/block/sd*)"; }
-is_plugged() { test -b "/dev/$(name_of "$1")"; }
-unplug() { echo 1 >"/sys/block/$(name_of "$1")/device/delete"; }
-plug() { echo '- - -' >"/sys/class/scsi_host/host$1/scan"; poll "the disk of host $1" is_plugged "$1"; }
-wwn_of() { cat "/sys/block/$(name_of "$1")/device/wwid"; }
+two_disks
 copy_is() { hotbay status "$1" --json | grep -q "\"in_sync\":$2"; }
 until_in_sync() { poll "the copy on $1 to have everything" copy_is "$1" true; }
 
-poll "the disks" is_plugged 0
-poll "the disks" is_plugged 1
 volumes=(a b)                            # the volume on the disk of each host
 start_hotbay --layout mirror --volume "a=wwn:$(wwn_of 0)" --volume "b=wwn:$(wwn_of 1)"
 until_in_sync a
