@@ -34,6 +34,29 @@ class Wrong(Exception):
     """The volume did something that a disk may not do."""
 
 
+class Rooms:
+    """Memory for the data of requests, used again and again: libnbd 1.14 never lets go of what its
+    `aio_pread` and `aio_pwrite` were given, and a long load would take all the machine has."""
+
+    SIZE = MIB
+
+    def __init__(self):
+        self._free = []
+
+    def take(self, length):
+        try:
+            room = self._free.pop()
+        except IndexError:
+            room = bytearray(self.SIZE)
+        return memoryview(room)[:length]
+
+    def give_back(self, room):
+        self._free.append(room.obj)
+
+
+ROOMS = Rooms()
+
+
 class Request:
     """One request, kept until it is answered: it may have to be sent more than once."""
 
@@ -41,7 +64,7 @@ class Request:
         self.kind, self.offset, self.length = kind, offset, length
         self.data, self.flags, self.then = data, flags, then
         self.error = None
-        self.buffer = None
+        self.room = None
 
     def __str__(self):
         return f"{self.kind} of {self.length} bytes at {self.offset}"
@@ -54,17 +77,24 @@ class Request:
             return 1
 
         if self.kind == "write":
-            self.buffer = nbd.Buffer.from_bytearray(bytearray(self.data))
-            handle.aio_pwrite(self.buffer, self.offset, answered, self.flags)
+            self.room = ROOMS.take(self.length)
+            self.room[:] = self.data
+            handle.aio_pwrite(self.room, self.offset, answered, self.flags)
         elif self.kind == "read":
-            self.buffer = nbd.Buffer(self.length)
-            handle.aio_pread(self.buffer, self.offset, answered)
+            self.room = ROOMS.take(self.length)
+            handle.aio_pread(self.room, self.offset, answered)
         elif self.kind == "zeroes":
             handle.aio_zero(self.length, self.offset, answered, self.flags)
         elif self.kind == "trim":
             handle.aio_trim(self.length, self.offset, answered, self.flags)
         elif self.kind == "flush":
             handle.aio_flush(answered)
+
+    def leave_room(self):
+        """To be called when the request is answered, or its connection is broken for good."""
+        if self.room:
+            ROOMS.give_back(self.room)
+            self.room = None
 
 
 class Ranges:
@@ -269,6 +299,7 @@ class Load:
                     unanswered.append(request.then)
                 else:
                     self._answered(request)
+                request.leave_room()
             if handle.aio_is_dead() or handle.aio_is_closed():
                 handle = self._reconnect()
             pending = unanswered
@@ -280,7 +311,7 @@ class Load:
             self.model[span] = request.data
         elif request.kind == "zeroes":
             self.model[span] = bytes(request.length)
-        elif request.kind == "read" and request.buffer.to_bytearray() != self.model[span]:
+        elif request.kind == "read" and bytes(request.room) != self.model[span]:
             raise Wrong(f"{request} returned bytes that were never there or are gone")
 
     def _reconnect(self):
