@@ -3,27 +3,27 @@
 //! The journal's disk, the medium's and the processors are kept at work at the same time. While one batch is written the
 //! next one is fetched: read, checked, and its neighbours joined to large writes. Both happen on threads that may wait,
 //! since a copy of megabytes would keep clients from the threads that serve them. And the medium is synced along
-//! the way, so that its disk does not stand still until the end of the pass and little is left for the sync there.
-//!
-//! A sync along the way counts for nothing: what the journal may let go of is decided by the one at the end of the
-//! pass, which begins after the last write. But it is a sync like any other where it fails: the medium is lost.
+//! the way (`sync_along.rs`); where that fails it is lost. What the journal may let go of is decided by the sync at the end of the
+//! pass.
 //!
 //! No more than two batches are in memory at a time.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt as _, TryStreamExt as _};
 use hotbay_block::{Durability, Error, Extent, Hole, Reply, Request};
 use hotbay_journal::{Content, LiveExtent, Sequence};
 use tokio::sync::watch;
 
 use crate::attachment::{Attachment, MediumIo, Visit};
+use crate::buffers::Buffers;
 use crate::journal_log::blocking;
 use crate::on_medium::{Unsynced, sync};
 use crate::replay::Interrupted;
 use crate::status::Progress;
+use crate::sync_along::sync_along;
 use crate::under_way::Doing;
 use crate::volume::Volume;
 
@@ -33,17 +33,27 @@ const BATCH_BYTES: u64 = 8 << 20;
 /// The longest write that neighbouring extents are joined to.
 const WRITE_BYTES: u64 = 1 << 20;
 
+/// What is as long as this is written by itself: to copy it costs more than the write that is spared.
+const JOINED_BELOW_BYTES: u64 = 256 << 10;
+
+/// As many as the batches in memory have joined writes, unless what is joined is scattered.
+const BUFFERS: usize = 16;
+
 /// Writes under way at once.
 const WRITES_AT_ONCE: usize = 4;
-
-/// So much is written between the syncs along the way.
-const SYNC_ALONG_BYTES: u64 = 32 << 20;
 
 /// Brings what is in the journal to a medium.
 #[derive(Clone, Copy)]
 pub(crate) struct Bringer<'a> {
     pub(crate) volume: &'a Arc<Volume>,
     pub(crate) attachment: &'a Arc<Attachment>,
+    /// For what is joined.
+    pub(crate) buffers: &'a Buffers,
+}
+
+/// The memory for all passes of a replay.
+pub(crate) fn buffers() -> Buffers {
+    Buffers::new(BUFFERS, Extent::between(0, WRITE_BYTES).len_in_memory())
 }
 
 /// What is carried out in one go.
@@ -56,10 +66,10 @@ struct Batch {
 
 impl Batch {
     /// `None` where there is nothing.
-    fn of(live: &[LiveExtent]) -> Option<Self> {
+    fn of(live: &[LiveExtent], buffers: &Buffers) -> Option<Self> {
         let end = live.last()?.extent.end();
         let bytes = live.iter().map(|live| live.extent.length()).sum();
-        Some(Self { changes: joined(live).collect(), bytes, end })
+        Some(Self { changes: joined(live, buffers).collect(), bytes, end })
     }
 }
 
@@ -79,8 +89,10 @@ impl Bringer<'_> {
     ) -> Result<(), Interrupted> {
         let (written, seen) = watch::channel(0);
         // Neither is dropped when the other one fails: a sync under way keeps its turn until it has ended.
-        let (brought, synced) =
-            tokio::join!(self.write_all(up_to, progress, written), self.sync_along(seen));
+        let (brought, synced) = tokio::join!(
+            self.write_all(up_to, progress, written),
+            sync_along(seen, || self.sync())
+        );
         brought.and(synced)
     }
 
@@ -103,8 +115,8 @@ impl Bringer<'_> {
     }
 
     async fn fetch(self, from: u64, up_to: Sequence) -> Result<Option<Batch>, Interrupted> {
-        let log = self.volume.log();
-        let arrange = |live: Vec<LiveExtent>| Batch::of(&live);
+        let (log, buffers) = (self.volume.log(), self.buffers.clone());
+        let arrange = move |live: Vec<LiveExtent>| Batch::of(&live, &buffers);
         Ok(log.batch(from, up_to, BATCH_BYTES, arrange).await?)
     }
 
@@ -155,16 +167,6 @@ impl Bringer<'_> {
         Ok(())
     }
 
-    /// Syncs the medium each time that so much more has been written, until nothing more is.
-    async fn sync_along(self, mut written: watch::Receiver<u64>) -> Result<(), Interrupted> {
-        let mut next = SYNC_ALONG_BYTES;
-        while let Ok(now) = written.wait_for(|written| *written >= next).await.map(|now| *now) {
-            next = now + SYNC_ALONG_BYTES;
-            self.sync().await?;
-        }
-        Ok(())
-    }
-
     /// Syncs the medium, in turn with every other sync: of two at the same time only one may be told that something was
     /// lost.
     pub(crate) async fn sync(self) -> Result<(), Interrupted> {
@@ -209,7 +211,7 @@ fn must_succeed(
 }
 
 /// Requests that bring the extents, neighbours joined.
-fn joined(batch: &[LiveExtent]) -> impl Iterator<Item = Request> {
+fn joined(batch: &[LiveExtent], buffers: &Buffers) -> impl Iterator<Item = Request> {
     let mut rest = batch;
     std::iter::from_fn(move || {
         let first = rest.first()?;
@@ -220,7 +222,7 @@ fn joined(batch: &[LiveExtent]) -> impl Iterator<Item = Request> {
         let run = data_run(rest);
         let (now, later) = rest.split_at(run);
         rest = later;
-        let data = if run == 1 { data.clone() } else { concatenated(now) };
+        let data = if run == 1 { data.clone() } else { concatenated(now, buffers) };
         let extent =
             Extent::between(first.extent.offset(), first.extent.offset() + data.len() as u64);
         Some(Request::Write { extent, data, durability: Durability::Deferred })
@@ -235,27 +237,31 @@ fn without_data(live: &LiveExtent) -> Request {
     }
 }
 
-/// How many of the first extents hold data, follow each other without a gap and fit in one write; at least one.
+/// How many of the first extents hold data, are short, follow each other without a gap and fit in one write; at least one.
 fn data_run(extents: &[LiveExtent]) -> usize {
     let start = extents[0].extent.offset();
+    let is_short = |live: &LiveExtent| live.extent.length() < JOINED_BELOW_BYTES;
     let follows = |pair: &&[LiveExtent]| {
-        let (before, live) = (&pair[0].extent, &pair[1]);
-        before.end() == live.extent.offset()
+        let (before, live) = (&pair[0], &pair[1]);
+        before.extent.end() == live.extent.offset()
+            && is_short(before)
+            && is_short(live)
             && live.extent.end() - start <= WRITE_BYTES
             && matches!(live.content, Content::Data(_))
     };
     1 + extents.windows(2).take_while(follows).count()
 }
 
-fn concatenated(run: &[LiveExtent]) -> Bytes {
+fn concatenated(run: &[LiveExtent], buffers: &Buffers) -> Bytes {
     let length: u64 = run.iter().map(|live| live.extent.length()).sum();
-    let mut whole = BytesMut::with_capacity(Extent::between(0, length).len_in_memory());
+    let mut whole = buffers.take();
+    whole.reserve(Extent::between(0, length).len_in_memory());
     for live in run {
         if let Content::Data(data) = &live.content {
             whole.extend_from_slice(data);
         }
     }
-    whole.freeze()
+    buffers.lend(whole)
 }
 
 #[cfg(test)]
@@ -277,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_with_data_are_joined_and_nothing_else() {
+    fn short_neighbours_with_data_are_joined_and_nothing_else() {
         let batch = [
             data(0, 512),
             data(512, 512),
@@ -286,12 +292,22 @@ mod tests {
             live(3072, Content::Trimmed, 512),
             data(3584, 512),
             data(4096, 1 << 20),
+            data((1 << 20) + 4096, 512),
         ];
-        let extents: Vec<Extent> = joined(&batch).filter_map(|request| request.extent()).collect();
-        let expected =
-            [(0, 1024), (2048, 512), (2560, 512), (3072, 512), (3584, 512), (4096, 1 << 20)];
+        let buffers = buffers();
+        let extents: Vec<Extent> =
+            joined(&batch, &buffers).filter_map(|request| request.extent()).collect();
+        let expected = [
+            (0, 1024),
+            (2048, 512),
+            (2560, 512),
+            (3072, 512),
+            (3584, 512),
+            (4096, 1 << 20),
+            ((1 << 20) + 4096, 512),
+        ];
         assert_eq!(extents, expected.map(|(offset, length)| Extent::new(offset, length).unwrap()));
-        for request in joined(&batch) {
+        for request in joined(&batch, &buffers) {
             if let Request::Write { extent, data, .. } = request {
                 assert_eq!(data.len() as u64, extent.length());
             }

@@ -5,8 +5,8 @@
 //! way while its range is read is noted after it was carried out, so its range is copied again: it cannot slip through.
 //! The same holds of holes, which are not read: a source tells of them at once, and what is changed there later is noted.
 //!
-//! This goes in passes, each of which ends with a sync of the target, so that the last sync, for which clients wait, has
-//! little to bring to the platter. A sync takes as long as what was scattered since the one before it, and clients
+//! This goes in passes, each of which ends with a sync of the target (`sync_along.rs` has some in between), so that the last sync,
+//! for which clients wait, has little to bring to the platter. A sync takes as long as what was scattered since the one before it, and clients
 //! that write at full speed scatter as much again meanwhile. So towards the end each of their changes is held back for
 //! a few milliseconds, longer with each pass: less in all than the one long wait that they are spared.
 
@@ -18,12 +18,15 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use hotbay_block::{
     Allocation, Durability, Error, ErrorKind, Extent, Hole, Medium, Request, Status,
 };
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::attachment::{Attachment, Here};
+use crate::buffers::Buffers;
 use crate::driven::Driven;
 use crate::journal_log::blocking;
 use crate::status::Progress;
+use crate::sync_along::sync_along;
 use crate::under_way::{Doing, Hung};
 use crate::volume::Volume;
 
@@ -76,9 +79,20 @@ pub(crate) struct Copier {
     pub(crate) target: Arc<dyn Medium>,
     /// Held by whatever may still reach the target.
     pub(crate) here: Arc<Here>,
+    buffers: Buffers,
 }
 
 impl Copier {
+    pub(crate) fn new(
+        volume: &Arc<Volume>,
+        source: Arc<Attachment>,
+        target: Arc<dyn Medium>,
+        here: Here,
+    ) -> Self {
+        let buffers = Buffers::new(CHUNKS_AT_ONCE, Extent::between(0, CHUNK_BYTES).len_in_memory());
+        Self { volume: Arc::clone(volume), source, target, here: Arc::new(here), buffers }
+    }
+
     /// Copies the whole and then what changed meanwhile, and syncs that, until little is left: neither to copy nor to sync.
     /// Gives what is left for [`copy_the_rest`](Self::copy_the_rest).
     pub(crate) async fn copy_while_clients_go_on(&self) -> Result<Vec<Extent>, CopyError> {
@@ -86,7 +100,7 @@ impl Copier {
         let mut progress = Progress { done_bytes: 0, total_bytes: whole.length() };
         let (mut extents, mut slow_passes) = (vec![whole], 0);
         for _ in 0..PASSES {
-            self.copy_extents(&extents, Some(&mut progress)).await?;
+            self.copy_and_sync_along(&extents, &mut progress).await?;
             self.sync_target().await?;
             let before = bytes_of(&extents);
             extents = self.source.take_dirty();
@@ -106,13 +120,34 @@ impl Copier {
     /// Copies what was left and what has become dirty since; for when the source's gate is closed and drained.
     pub(crate) async fn copy_the_rest(&self, mut left: Vec<Extent>) -> Result<(), CopyError> {
         left.extend(self.source.take_dirty());
-        self.copy_extents(&left, None).await
+        self.copy_extents(&left, &mut |_| ()).await
     }
 
+    async fn copy_and_sync_along(
+        &self,
+        extents: &[Extent],
+        progress: &mut Progress,
+    ) -> Result<(), CopyError> {
+        let (written, seen) = watch::channel(progress.done_bytes);
+        let copying = async {
+            let mut tell = |bytes| {
+                progress.done_bytes += bytes;
+                progress.total_bytes = progress.total_bytes.max(progress.done_bytes);
+                self.volume.set_progress(Some(*progress));
+                written.send_replace(progress.done_bytes);
+            };
+            let copied = self.copy_extents(extents, &mut tell).await;
+            drop(written);
+            copied
+        };
+        tokio::try_join!(copying, sync_along(seen, || self.sync_target())).map(|((), ())| ())
+    }
+
+    /// Copies extents, and tells how many bytes more are done.
     async fn copy_extents(
         &self,
         extents: &[Extent],
-        mut progress: Option<&mut Progress>,
+        tell: &mut (impl FnMut(u64) + Send),
     ) -> Result<(), CopyError> {
         let mut known = Vec::new();
         for extent in extents {
@@ -123,11 +158,11 @@ impl Copier {
                 left = Extent::between(end, left.end());
                 if known.len() >= KNOWN_AT_ONCE {
                     let known = std::mem::take(&mut known);
-                    self.copy_known(known, progress.as_deref_mut()).await?;
+                    self.copy_known(known, tell).await?;
                 }
             }
         }
-        self.copy_known(known, progress).await
+        self.copy_known(known, tell).await
     }
 
     /// What the source knows of the beginning of an extent without reading it. Of what is short nothing is asked.
@@ -146,17 +181,13 @@ impl Copier {
     async fn copy_known(
         &self,
         known: Vec<Status>,
-        mut progress: Option<&mut Progress>,
+        tell: &mut (impl FnMut(u64) + Send),
     ) -> Result<(), CopyError> {
         let chunks = known.into_iter().flat_map(chunks_of);
         let mut copied =
             stream::iter(chunks).map(|chunk| self.copy_chunk(chunk)).buffered(CHUNKS_AT_ONCE);
         while let Some(chunk) = copied.try_next().await? {
-            if let Some(progress) = &mut progress {
-                progress.done_bytes += chunk.length();
-                progress.total_bytes = progress.total_bytes.max(progress.done_bytes);
-                self.volume.set_progress(Some(**progress));
-            }
+            tell(chunk.length());
         }
         Ok(())
     }
@@ -169,8 +200,10 @@ impl Copier {
         let change = if is_hole(&known) {
             no_bytes(extent)
         } else {
-            let answer = self.source.execute(Request::read(extent)).await.ok_or(CopyError::Left)?;
-            as_change(extent, answer.map_err(CopyError::Source)?.into_payload().into_bytes())
+            let read = Request::Read { extent, buffer: self.buffers.take(), pipe: None };
+            let answer = self.source.execute(read).await.ok_or(CopyError::Left)?;
+            let data = answer.map_err(CopyError::Source)?.into_payload().into_bytes();
+            as_change(extent, self.buffers.lend_again(data))
         };
         self.tell_target(change).await?;
         // What is cached is copied without waiting; others want to run in between.

@@ -31,6 +31,7 @@ mod attachment;
 mod backlog;
 mod bay;
 mod bring;
+mod buffers;
 mod claims;
 mod conflict;
 mod copy;
@@ -72,6 +73,7 @@ mod state;
 mod status;
 mod stop;
 mod swap;
+mod sync_along;
 mod sync_place;
 #[cfg(feature = "testing")]
 pub mod testing;

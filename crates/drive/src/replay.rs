@@ -17,7 +17,8 @@ use hotbay_journal::JournalError;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::attachment::{Attachment, IDENTIFYING};
-use crate::bring::Bringer;
+use crate::bring::{self, Bringer};
+use crate::buffers::Buffers;
 use crate::event::EventKind;
 use crate::failure::Refusal;
 use crate::gate::Gate;
@@ -66,7 +67,9 @@ pub(crate) fn begin(volume: &Arc<Volume>, Under { attachment, pace }: Under) {
     let runtime = volume.around.runtime.clone();
     let volume = Arc::clone(volume);
     runtime.spawn(async move {
-        let replay = Replay { volume: &volume, attachment: &attachment, pace: &pace };
+        let buffers = bring::buffers();
+        let replay =
+            Replay { volume: &volume, attachment: &attachment, pace: &pace, buffers: &buffers };
         let ended = loop {
             match replay.run().await {
                 Err(Interrupted::Left) if replay.was_only_held_up().await => {}
@@ -104,6 +107,7 @@ struct Replay<'a> {
     volume: &'a Arc<Volume>,
     attachment: &'a Arc<Attachment>,
     pace: &'a Pace,
+    buffers: &'a Buffers,
 }
 
 /// Whether requests go to the medium now.
@@ -184,7 +188,7 @@ impl Replay<'_> {
     }
 
     fn bringer(&self) -> Bringer<'_> {
-        Bringer { volume: self.volume, attachment: self.attachment }
+        Bringer { volume: self.volume, attachment: self.attachment, buffers: self.buffers }
     }
 
     async fn sync_medium(&self, identity_changes: bool) -> Result<(), Interrupted> {

@@ -51,7 +51,7 @@ impl Volume {
         let here = Here::new();
         // I/O of a copy that was given up may still land on the target.
         stay.leave_behind(Reach::Named(medium.to_owned()), here.departure());
-        Ok(Copier { volume: Arc::clone(self), source, target, here: Arc::new(here) })
+        Ok(Copier::new(self, source, target, here))
     }
 }
 
