@@ -21,7 +21,7 @@ absent_wait = "60s"
 retained_limit = "64MiB"
 journal_limit = "512MiB"
 """
-ROUNDS = int(os.environ.get("HOTBAY_KILLS", "12"))
+ROUNDS = int(os.environ.get("HOTBAY_KILLS") or (100 if os.environ.get("CI") else 12))
 START_SECONDS = 20
 
 
