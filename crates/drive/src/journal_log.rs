@@ -402,11 +402,12 @@ impl JournalLog {
         self.journal.wants_reclaim()
     }
 
-    /// Gains space of overwritten records, one bounded step.
+    /// Gains space of overwritten records, one bounded step. Where that fails nobody is told that there may be room: those who
+    /// wait would ask for the same step at once.
     pub(crate) async fn reclaim_step(&self) -> Result<(), JournalError> {
-        let step = self.journal_beside("a step of reclaiming space", Journal::reclaim_step).await;
+        self.journal_beside("a step of reclaiming space", Journal::reclaim_step).await?;
         self.room.notify_waiters();
-        step.map(drop)
+        Ok(())
     }
 }
 

@@ -57,6 +57,7 @@ mod observing;
 mod on_journal;
 mod on_medium;
 mod patience;
+mod reclaim;
 mod recognise;
 mod record;
 mod removal;

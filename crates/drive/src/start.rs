@@ -14,6 +14,7 @@ use crate::event::EventKind;
 use crate::failure::Refusal;
 use crate::insertion::{NOT_WRITABLE, Recognition};
 use crate::journal_log::{JournalLog, blocking};
+use crate::reclaim::Reclaiming;
 use crate::record::VolumeRecord;
 use crate::room::RoomQueue;
 use crate::route::{Path, Route};
@@ -90,7 +91,7 @@ impl Volume {
             dispute: parking_lot::Mutex::new(None),
             record: Mutex::new(record),
             record_is_unsaved: false.into(),
-            reclaim_is_running: false.into(),
+            reclaiming: Reclaiming::default(),
             watermark_told: false.into(),
             full_told: false.into(),
             stopping: Told::new(false),

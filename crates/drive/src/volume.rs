@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use hotbay_block::with_sources;
 use hotbay_journal::Storage;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -20,7 +19,8 @@ use crate::bay::Bays;
 use crate::conflict::Dispute;
 use crate::event::{EventKind, EventLog};
 use crate::failure::Refusal;
-use crate::journal_log::{JournalLog, blocking, is_broken};
+use crate::journal_log::{JournalLog, blocking};
+use crate::reclaim::Reclaiming;
 use crate::record::{Records, VolumeRecord};
 use crate::room::RoomQueue;
 use crate::route::{Path, Route, Under};
@@ -69,7 +69,7 @@ pub struct Volume {
     pub(crate) record: tokio::sync::Mutex<VolumeRecord>,
     /// Whether the record is newer than what is on stable storage, because it could not be saved.
     pub(crate) record_is_unsaved: AtomicBool,
-    pub(crate) reclaim_is_running: AtomicBool,
+    pub(crate) reclaiming: Reclaiming,
     /// Whether it has been told that the journal is above its watermark, and that a change found no room.
     pub(crate) watermark_told: AtomicBool,
     pub(crate) full_told: AtomicBool,
@@ -452,27 +452,6 @@ impl Volume {
             saved = save(&self.around, record) => saved,
             why = log.given_up() => Err(Refusal::new(why)),
         }
-    }
-
-    /// Gains space in the journal, in the background, until enough is gained.
-    pub(crate) fn reclaim_soon(self: &Arc<Self>) {
-        if self.reclaim_is_running.swap(true, SeqCst) {
-            return;
-        }
-        let volume = Arc::clone(self);
-        self.around.runtime.spawn(async move {
-            let log = volume.log();
-            let mut step = Ok(());
-            while step.is_ok() && log.wants_reclaim() {
-                step = log.reclaim_step().await;
-            }
-            volume.reclaim_is_running.store(false, SeqCst);
-            if let Err(error) = step
-                && is_broken(&error)
-            {
-                volume.fail(&with_sources(&error));
-            }
-        });
     }
 
     /// Waits until requests go elsewhere than by `seen`.

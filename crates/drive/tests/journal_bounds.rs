@@ -192,3 +192,36 @@ async fn a_full_disk_under_the_journal_is_waited_out() {
     insert(&drive, "a").await;
     assert_filled(&read(&device, mib * MIB, MIB).await, 2, "written in the end");
 }
+
+/// Space is gained by copying, for which a full disk has no room either. That is tried again now and then, and not for as
+/// long as somebody waits: a clock that stands still while anything is done would never show the end of the wait.
+#[tokio::test(start_paused = true)]
+async fn space_that_a_full_disk_lets_nobody_gain_is_waited_for_at_rest() {
+    let world = larger_than_its_journal(JournalFull::Wait);
+    let drive = world.started().await;
+    let device = device(&drive);
+    drive.eject("a").await.unwrap();
+    // Of each MiB three quarters are there twice, so that there is much to gain.
+    let mut mib = 0;
+    let usage = || volume(&drive).status().journal;
+    while usage().disk_bytes + 2 * MIB < usage().limit_bytes {
+        write(&device, mib * MIB, MIB, 1).await;
+        write(&device, mib * MIB, MIB / 4 * 3, 2).await;
+        mib += 1;
+    }
+    *world.mood("a").lock() = Refuses::NewFiles;
+    let before = tokio::time::Instant::now();
+    let refused = loop {
+        match device.execute(writing(mib * MIB, MIB, 3)).answer().await {
+            Ok(_) => mib += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((refused.kind(), before.elapsed().as_secs()), (ErrorKind::NoSpace, 10));
+    let waiting = begin(&device, writing(mib * MIB, MIB, 3));
+    let_others_run().await;
+    *world.mood("a").lock() = Refuses::Nothing;
+    waiting.await.unwrap().unwrap();
+    assert_filled(&read(&device, mib * MIB, MIB).await, 3, "written in the end");
+    assert_filled(&read(&device, 0, MIB / 4 * 3).await, 2, "as before");
+}
