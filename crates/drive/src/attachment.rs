@@ -109,7 +109,7 @@ pub(crate) struct Fenced {
 }
 
 /// A released change is on the platter: the last ones bear witness.
-fn see_released(observed: &mut Observed, released: Released<'_>) {
+pub(crate) fn see_released(observed: &mut Observed, released: Released<'_>) {
     let Released { extent, content, followed_by } = released;
     observed.changed(extent);
     match content {

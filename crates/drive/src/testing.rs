@@ -1,8 +1,10 @@
-//! What makes a drive's schedule repeatable.
+//! What makes a drive's schedule repeatable; and its [parts] alone.
 //!
 //! A drive hands what may wait for a disk to threads, and what a thread finishes first is nobody's choice. A test that has
 //! [told](pace_waiting_work) how long such work takes gets it done on its own thread, after so much of the runtime's time. On a
 //! runtime of one thread whose clock is held still nothing is left to chance then: the same seed gives the same history.
+
+pub mod parts;
 
 use std::cell::RefCell;
 use std::time::Duration;
