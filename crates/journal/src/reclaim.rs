@@ -15,8 +15,13 @@ use crate::writer::{Ground, Purpose, Relocation, Writer, segments_below_limit};
 const STEP_BYTES: u64 = PAYLOAD_MAX;
 /// The most records that one step looks at.
 const STEP_RECORDS: usize = 16384;
-/// When free space is so low that reclaiming should begin: fewer whole segments below the limit than this.
+/// When free space is so low that live extents should be moved: fewer whole segments below the limit than this.
 const LOW_SEGMENTS: u64 = 3;
+/// Where less than this part of the limit is free, segments that nobody needs should go: in time, so that nobody waits for the
+/// sync that this takes.
+const SPARE_DIVISOR: u64 = 4;
+/// So large a part of the limit has to be gained by one sync.
+const WORTH_A_SYNC_DIVISOR: u64 = 16;
 /// A segment is worth emptying where that frees at least this part of it.
 const GAIN_DIVISOR: u64 = 16;
 
@@ -30,9 +35,9 @@ pub enum ReclaimProgress {
         /// The bytes that the copies take.
         bytes: u64,
     },
-    /// Segments were deleted.
+    /// A segment was deleted.
     Freed {
-        /// Their length.
+        /// Its length.
         bytes: u64,
     },
 }
@@ -42,9 +47,22 @@ fn least_gain(ground: &Ground) -> u64 {
     ground.segment_bytes / GAIN_DIVISOR
 }
 
+/// The bytes of segments that nobody needs, or will after a sync.
+fn dead_bytes(index: &Index) -> u64 {
+    let dead = index.segments.iter().filter(|(_, state)| state.is_dead() || state.is_left_over());
+    dead.map(|(_, state)| state.segment.length).sum()
+}
+
 /// Whether a sync would free segments.
 fn has_dead(index: &Index) -> bool {
-    index.segments.iter().any(|(_, state)| state.is_dead() || state.is_left_over())
+    dead_bytes(index) > 0
+}
+
+/// Whether so many segments have become free to go that it is time for them.
+fn has_many_dead(ground: &Ground, index: &Index) -> bool {
+    let limit = ground.limit_bytes;
+    let free = limit.saturating_sub(index.segments.disk_bytes());
+    free < limit / SPARE_DIVISOR && dead_bytes(index) >= limit / WORTH_A_SYNC_DIVISOR
 }
 
 /// The full segment that frees most, of those whose live extents take at most `room` bytes elsewhere.
@@ -58,28 +76,31 @@ fn choose_victim(ground: &Ground, index: &Index, room: u64) -> Option<Slot> {
 }
 
 impl Journal {
-    /// Frees some space: deletes segments in which nothing is live, or copies about 1 MiB of live extents out of the
-    /// one that frees most. Copies are durable before the segment that held them is deleted. Blocks for the copy, and
-    /// at the end of a segment for a sync.
+    /// Frees some space: deletes one segment that is durably known not to be needed, or makes that durable of those in which nothing is
+    /// live, or copies about 1 MiB of live extents out of the one that frees most. Copies are durable before the segment that
+    /// held them is deleted. Blocks for the deletion of one file, and where there is none to delete for a copy or for a sync.
     ///
     /// # Errors
     /// As [`sync`](Self::sync); [`JournalError::Corrupt`] where what would be copied is damaged.
     pub fn reclaim_step(&self) -> Result<ReclaimProgress, JournalError> {
         self.check_failure()?;
         let _upkeep = self.upkeep.lock();
+        let bytes = self.delete_one_known()?;
+        if bytes > 0 {
+            return Ok(ReclaimProgress::Freed { bytes });
+        }
         if !has_dead(&self.index.read()) {
             match self.relocate_some()? {
                 ReclaimProgress::Freed { .. } => {}
                 other => return Ok(other),
             }
         }
-        let _turn = self.syncing.lock();
-        let bytes = self.sync_in_turn()?;
+        let bytes = self.retire_dead()?;
         Ok(ReclaimProgress::Freed { bytes })
     }
 
     /// Whether [`reclaim_step`](Self::reclaim_step) should be called: space is low, or an append needs it, and
-    /// there is something to free.
+    /// there is something to free; or much is free to go before space is that low.
     #[must_use]
     pub fn wants_reclaim(&self) -> bool {
         self.would_reclaim(&self.writer.lock())
@@ -93,8 +114,12 @@ impl Journal {
     }
 
     fn would_reclaim(&self, writer: &Writer) -> bool {
-        let is_low = segments_below_limit(&self.ground, &self.index.read()) < LOW_SEGMENTS;
-        (is_low || writer.is_wanting) && self.can_reclaim(writer)
+        let (is_low, has_many_dead) = {
+            let index = self.index.read();
+            let left = segments_below_limit(&self.ground, &index);
+            (left < LOW_SEGMENTS, has_many_dead(&self.ground, &index))
+        };
+        has_many_dead || (is_low || writer.is_wanting) && self.can_reclaim(writer)
     }
 
     fn can_reclaim(&self, writer: &Writer) -> bool {

@@ -30,7 +30,7 @@ impl Journal {
         if self.writer.lock().synced >= wanted {
             return Ok(());
         }
-        self.sync_in_turn().map(drop)
+        self.sync_in_turn()
     }
 
     /// Syncs, with a last record that says so, so that the next open can tell damage from a torn tail throughout.
@@ -77,23 +77,40 @@ impl Journal {
     /// As [`sync`](Self::sync).
     pub fn delete_retired(&self) -> Result<bool, JournalError> {
         self.check_failure()?;
+        Ok(self.delete_one_known()? > 0)
+    }
+
+    /// Deletes one segment that is durably known not to be needed. Gives its bytes; 0 where there is none.
+    pub(crate) fn delete_one_known(&self) -> Result<u64, JournalError> {
         let _turn = self.syncing.lock();
         let synced = self.writer.lock().synced;
-        Ok(self.delete_one_retired(synced)? > 0)
+        self.delete_one_retired(synced)
+    }
+
+    /// Makes it durable of all segments in which nothing is live that they are not needed, and deletes one of them: each further
+    /// one is the matter of a moment. Gives the bytes of the deleted one.
+    pub(crate) fn retire_dead(&self) -> Result<u64, JournalError> {
+        let _turn = self.syncing.lock();
+        let covered = self.retire_and_sync()?;
+        let bytes = self.delete_one_retired(covered)?;
+        self.note_synced(covered)?;
+        Ok(bytes)
     }
 
     /// One whole sync, in this thread's turn: retires what is dead, syncs, deletes, and notes that it was done.
-    /// Gives the bytes of the deleted files.
-    pub(crate) fn sync_in_turn(&self) -> Result<u64, JournalError> {
+    fn sync_in_turn(&self) -> Result<(), JournalError> {
+        let covered = self.retire_and_sync()?;
+        while self.delete_one_retired(covered)? > 0 {}
+        self.note_synced(covered)
+    }
+
+    fn retire_and_sync(&self) -> Result<Sequence, JournalError> {
         let dead: Vec<Slot> = {
             let index = self.index.read();
             index.segments.iter().filter(|(_, s)| s.is_dead()).map(|(slot, _)| slot).collect()
         };
         self.retire(&mut self.writer.lock(), Vec::new(), &dead)?;
-        let covered = self.sync_unsynced()?;
-        let bytes = self.delete_all_retired(covered)?;
-        self.note_synced(covered)?;
-        Ok(bytes)
+        self.sync_unsynced()
     }
 
     /// Appends that these segments are not needed, behind the records by which that came about.
@@ -169,18 +186,7 @@ impl Journal {
         done.map_err(|source| self.fail_io("sync the mark".into(), source))
     }
 
-    /// Deletes all segments whose retirement is durable and to which nothing refers. Gives their bytes.
-    fn delete_all_retired(&self, synced: Sequence) -> Result<u64, JournalError> {
-        let mut freed = 0;
-        loop {
-            match self.delete_one_retired(synced)? {
-                0 => return Ok(freed),
-                bytes => freed += bytes,
-            }
-        }
-    }
-
-    /// The same for one of them; 0 where there is none.
+    /// Deletes one segment whose retirement is durable and to which nothing refers. Gives its bytes; 0 where there is none.
     fn delete_one_retired(&self, synced: Sequence) -> Result<u64, JournalError> {
         let Some((slot, number)) = self.next_to_delete(synced) else { return Ok(0) };
         self.ground

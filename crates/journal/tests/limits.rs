@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use hotbay_journal::testing::ImageStorage;
+use hotbay_journal::testing::{ImageStorage, Step};
 use hotbay_journal::{AppendError, Change, Content, Journal, ReclaimProgress, Settings};
 
 /// What the mark takes beside the segments.
@@ -135,7 +135,46 @@ fn what_a_replay_leaves_behind_makes_room_when_it_is_needed() {
         journal.mark_replayed(journal.head()).unwrap();
     }
     assert!(storage.most_disk_bytes() <= LIMIT + MARK);
-    assert_ne!(journal.reclaim_step().unwrap(), ReclaimProgress::Nothing);
+    while journal.reclaim_step().unwrap() != ReclaimProgress::Nothing {}
     assert!(journal.usage().disk_bytes <= LIMIT / 16);
     assert!(!journal.delete_retired().unwrap());
+}
+
+#[test]
+fn who_waits_for_room_waits_for_one_file_to_go_and_for_no_sync_where_that_is_known() {
+    let (storage, journal) = begin();
+    for number in 0..LIMIT * 3 / 4 / BLOCK {
+        assert!(append(&journal, &block(number, 1)), "block {number}");
+    }
+    journal.mark_replayed(journal.head()).unwrap();
+    let mut number = 0;
+    while journal.append(&[block(number, 2)]).is_ok() {
+        number += 1;
+    }
+    let _ = storage.take_steps();
+    let freed = ReclaimProgress::Freed { bytes: LIMIT / 16 };
+    assert_eq!(journal.reclaim_step().unwrap(), freed);
+    assert_eq!(storage.take_steps(), [Step::Remove]);
+    journal.append(&[block(number, 2)]).unwrap();
+}
+
+#[test]
+fn what_is_overwritten_goes_before_space_is_low_but_not_by_a_sync_for_each_segment() {
+    let (storage, journal) = begin();
+    let mut number = 0;
+    // The newest hold what is live.
+    while !journal.wants_reclaim() {
+        journal.append(&[block(number % 64, number)]).unwrap();
+        number += 1;
+    }
+    let free = LIMIT - journal.usage().disk_bytes;
+    assert!((LIMIT / 4 - LIMIT / 16..LIMIT / 4).contains(&free), "{free}");
+    let _ = storage.take_steps();
+    while journal.wants_reclaim() {
+        assert_ne!(journal.reclaim_step().unwrap(), ReclaimProgress::Nothing);
+    }
+    let steps = storage.take_steps();
+    let syncs = steps.iter().filter(|step| **step == Step::SyncDirectory).count();
+    assert_eq!(syncs, 1, "{steps:?}");
+    assert!(LIMIT - journal.usage().disk_bytes >= LIMIT / 4);
 }
