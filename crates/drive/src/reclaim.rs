@@ -2,11 +2,16 @@
 //!
 //! One who finds no room asks for it and then waits to be told. So after each who asked there is a look that began
 //! later, whatever the one at work was about to do: one who asks just before it ends would otherwise wait for nobody.
+//!
+//! A step deletes files, and the files of a journal that takes the place of this one may have the same names. So a journal is
+//! replaced only between two steps.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 
 use hotbay_block::with_sources;
+use hotbay_journal::JournalError;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::journal_log::is_broken;
 use crate::volume::Volume;
@@ -18,20 +23,26 @@ const AT_WORK: u8 = 1;
 /// Somebody is, and is to look once more.
 const ASKED: u8 = 2;
 
-/// Whether somebody is at work, and whether others have asked meanwhile.
+/// Who gains space.
 #[derive(Debug, Default)]
-pub(crate) struct Reclaiming(AtomicU8);
+pub(crate) struct Reclaiming {
+    /// Whether somebody is at work, and whether others have asked meanwhile.
+    state: AtomicU8,
+    /// Held for a step, or by who puts another journal in place. Whoever has `stay` may wait for it: a step waits for nobody but
+    /// the journal's disk.
+    turn: Mutex<()>,
+}
 
 impl Reclaiming {
     /// Asks for space. True to the one who has to begin the work.
     fn ask(&self) -> bool {
-        self.0.swap(ASKED, SeqCst) == IDLE
+        self.state.swap(ASKED, SeqCst) == IDLE
     }
 
     /// Whether there is a step to do; where there is none the work has ended.
     fn goes_on(&self, is_wanted: impl Fn() -> bool) -> bool {
         loop {
-            self.0.store(AT_WORK, SeqCst);
+            self.state.store(AT_WORK, SeqCst);
             if is_wanted() {
                 return true;
             }
@@ -41,9 +52,14 @@ impl Reclaiming {
         }
     }
 
+    /// Waits for the step at work to end; none begins as long as what is given is held.
+    pub(crate) async fn stops(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
     /// Ends the work, unless somebody has asked since the last look.
     fn ends(&self) -> bool {
-        self.0.compare_exchange(AT_WORK, IDLE, SeqCst, SeqCst).is_ok()
+        self.state.compare_exchange(AT_WORK, IDLE, SeqCst, SeqCst).is_ok()
     }
 }
 
@@ -58,7 +74,7 @@ impl Volume {
 
 async fn reclaim(volume: Arc<Volume>) {
     while volume.reclaiming.goes_on(|| volume.log().wants_reclaim()) {
-        match volume.log().reclaim_step().await {
+        match step(&volume).await {
             Ok(()) => {}
             // For good, so that nobody looks any more.
             Err(error) if is_broken(&error) => return volume.fail(&with_sources(&error)),
@@ -67,6 +83,12 @@ async fn reclaim(volume: Arc<Volume>) {
             Err(_) => {}
         }
     }
+}
+
+/// On the journal that is in place then.
+async fn step(volume: &Volume) -> Result<(), JournalError> {
+    let _turn = volume.reclaiming.turn.lock().await;
+    volume.log().reclaim_step().await
 }
 
 #[cfg(test)]
@@ -78,7 +100,7 @@ mod tests {
     use bytes::Bytes;
     use futures_util::FutureExt;
     use hotbay_journal::testing::{ImageStorage, Step};
-    use hotbay_journal::{Change, Journal, JournalError, Settings};
+    use hotbay_journal::{Change, Journal, Settings};
 
     use super::*;
     use crate::journal_log::JournalLog;

@@ -75,6 +75,7 @@ impl Volume {
         let mut after = before.clone();
         change(&mut after);
         let resized = before.size_bytes != after.size_bytes;
+        let _nobody_reclaims = self.reclaiming.stops().await;
         if resized {
             let storage = Arc::clone(&self.journal_storage);
             let log = self.log();
