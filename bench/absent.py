@@ -46,6 +46,7 @@ def absent_writes(bench):
              (goals.rate(0.7, against=PRESENT), goals.rate(1.3, against=COW)))]
     if not bench.wants(*(name for name, *_ in rows)):
         return
+    bench.warm_memory()
     with absent_and_peers(bench) as servers:
         absent, cow = servers[0], servers[3]
 
@@ -106,6 +107,7 @@ def replay(bench):
     random = f"replay of {size}, random 4k, disk"
     if not bench.wants(sequential, random):
         return
+    bench.warm_memory()
     mib = bench.scale.copy_mib
     source, target = bench.image(bench.disk, "source", mib), bench.image(bench.disk, "target", 2 * mib)
     medium = bench.image(bench.disk, "medium", 2 * mib)
@@ -131,6 +133,7 @@ def swap(bench):
     for place, directory in (("tmpfs", bench.memory), ("disk", bench.disk)):
         name = f"swap's copy of {bench.scale.copied}, {place}"
         if bench.wants(name):
+            bench.warm_memory()
             swap_in(bench, name, directory, "the memory" if place == "tmpfs" else "the disk")
 
 
@@ -169,6 +172,7 @@ def pauses(bench):
               for event in ("nothing happens", "a pull", "a replay's end", "a swap")}
     if not bench.wants(*events.values()):
         return
+    bench.warm_memory()
     media = [bench.image(bench.disk, "medium"), bench.disk / "other.img"]
     with Hotbay(bench.hotbay, media[0], bench.disk, journal_mib=16384) as hotbay:
 

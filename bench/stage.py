@@ -19,6 +19,7 @@ class Scale:
     image_mib: int
     copy_mib: int
     extents: int
+    warms_memory: bool
     sparse_gib: int = 1024
 
     @property
@@ -50,6 +51,10 @@ class Bench:
                 section(self)
             except Failed as failure:
                 self.report.failures.append(f"{section.__name__.replace('_', ' ')}: {failure}")
+
+    def warm_memory(self):
+        if self.scale.warms_memory:
+            loads.use_all_memory()
 
     def measure(self, row):
         if self.wants(row.name):
