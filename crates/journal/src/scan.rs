@@ -28,11 +28,9 @@ use crate::format::{
 };
 use crate::mark::{Mark, read_mark};
 use crate::record::{Kind, Record, Seed};
-use crate::segment::number_of;
+use crate::segment::{name_of, number_of};
 use crate::storage::{Access, SegmentFile, Storage};
 
-/// How many segments are fetched ahead of the one that is read, so that the disk is not idle while checksums are taken.
-const PREFETCHED: usize = 3;
 /// More threads than this only wait for each other's disk.
 const THREADS_MAX: usize = 4;
 
@@ -210,18 +208,12 @@ fn common_volume(segments: &[SegmentReport]) -> Result<Option<VolumeStamp>, Scan
 /// checksums while another waits for the disk.
 fn read_all(files: &BTreeMap<u64, Box<dyn SegmentFile>>) -> Result<Vec<SegmentReport>, ScanError> {
     let threads = available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX).min(files.len());
-    let ahead = Mutex::new(files.values().skip(PREFETCHED));
-    files.values().take(PREFETCHED).for_each(|file| file.prefetch());
     let next = Mutex::new(files.iter());
     let read_some = || {
         let mut read = Vec::new();
         loop {
             let Some((&number, file)) = next.lock().next() else { break read };
-            let fetched = ahead.lock().next();
-            if let Some(file) = fetched {
-                file.prefetch();
-            }
-            read.push((number, read_segment(number, &file.view(0, file.len()))));
+            read.push((number, read_segment(number, &**file)));
         }
     };
     let mut read = thread::scope(|scope| {
@@ -238,10 +230,12 @@ fn read_all(files: &BTreeMap<u64, Box<dyn SegmentFile>>) -> Result<Vec<SegmentRe
     read.into_iter().map(|(_, segment)| segment).collect()
 }
 
-fn read_segment(number: u64, bytes: &[u8]) -> Result<SegmentReport, ScanError> {
-    let header = decode_header(number, bytes)?;
+fn read_segment(number: u64, file: &dyn SegmentFile) -> Result<SegmentReport, ScanError> {
+    file.fetch().map_err(|source| ScanError::Io { name: name_of(number), source })?;
+    let bytes = file.view(0, file.len());
+    let header = decode_header(number, &bytes)?;
     let owner = header.as_ref().map(|header| header.volume.id);
-    Ok(parse(number, bytes, header, owner))
+    Ok(parse(number, &bytes, header, owner))
 }
 
 /// Reads one segment from its start to the first record that is not whole, and looks behind that for witnesses.

@@ -65,8 +65,14 @@ pub trait SegmentFile: Send + Sync {
         self.len() == 0
     }
 
-    /// Says that all of it is going to be read. Does not wait; does nothing where the storage has no use for it.
-    fn prefetch(&self) {}
+    /// Reads all of it once, so that what is viewed next is in memory, and what cannot be read is an error and not the end of
+    /// the process. Waits. Does nothing where views are of memory anyway.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    fn fetch(&self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Writes all the slices, one after the other, at `position`. Never past the end, and never where bytes
     /// that a view may show have been written before.

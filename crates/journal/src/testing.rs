@@ -23,6 +23,8 @@ const SECTOR_BYTES: usize = 512;
 pub enum Step {
     /// To make all durable and read it anew.
     Settle,
+    /// To read a file. It can be made to fail, but is not among the steps that are told: it changes nothing.
+    Fetch,
     /// To create a file.
     Create,
     /// To write.
@@ -358,6 +360,10 @@ impl SegmentFile for ImageFile {
     fn len(&self) -> u64 {
         let state = self.storage.0.lock();
         state.image.files.get(&self.id).map_or(0, |file| crate::format::wide(file.live.len()))
+    }
+
+    fn fetch(&self) -> io::Result<()> {
+        self.storage.0.lock().begin(Step::Fetch)
     }
 
     fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {

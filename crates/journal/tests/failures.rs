@@ -8,7 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hotbay_block::Extent;
 use hotbay_journal::testing::{ImageStorage, Step};
-use hotbay_journal::{AppendError, Change, Journal, JournalError, OpenError, Sequence, Settings};
+use hotbay_journal::{
+    AppendError, Change, Journal, JournalError, OpenError, ScanError, Sequence, Settings,
+};
 
 const SETTINGS: Settings = Settings { volume: [1; 16], size_bytes: 1 << 30, limit_bytes: 16 << 20 };
 
@@ -40,6 +42,22 @@ fn check_latched(storage: &ImageStorage, journal: &Journal) {
         );
     }
     assert_eq!(storage.take_steps(), [], "nothing is tried again");
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_is_refused_and_left_as_it_is() {
+    let (storage, journal) = begin();
+    journal.append(&[write(0, 512, 1)]).unwrap();
+    journal.close().unwrap();
+    drop(journal);
+    let before = storage.image().contents();
+    storage.fail(Step::Fetch, 0, ErrorKind::Other);
+    let refused = Journal::open(Arc::new(storage.clone()), SETTINGS).map(drop).unwrap_err();
+    let OpenError::Scan(ScanError::Io { name, .. }) = &refused else { panic!("{refused:?}") };
+    assert_eq!(name, "0000000000000001.segment");
+    assert_eq!(storage.image().contents(), before);
+    let (journal, _) = Journal::open(Arc::new(storage), SETTINGS).unwrap();
+    assert!(journal.touches(Extent::new(0, 512).unwrap()));
 }
 
 #[test]
