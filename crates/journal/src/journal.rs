@@ -17,6 +17,7 @@ use crate::draft::{Draft, drafts_of_extent, drafts_of_write};
 use crate::error::{AppendError, JournalError, OpenError};
 use crate::format::{LIMIT_MIN, VolumeStamp, segment_bytes};
 use crate::index::Index;
+use crate::reclaim::has_dead;
 use crate::record::{Kind, stored_bytes};
 use crate::recover::{Recovery, recover};
 use crate::scan::{ScanReport, scan};
@@ -129,7 +130,12 @@ impl Journal {
                 writer.is_wanting = can_help;
                 Err(if can_help { AppendError::NeedsReclaim } else { AppendError::Full })
             }
-            Err(error) => Err(self.fail(error).into()),
+            Err(error) => {
+                // Also where the disk is full below the limit there may be something to let go.
+                writer.is_wanting =
+                    matches!(error, WriteError::StorageFull(_)) && has_dead(&self.index.read());
+                Err(self.fail(error).into())
+            }
         }
     }
 

@@ -53,8 +53,8 @@ fn dead_bytes(index: &Index) -> u64 {
     dead.map(|(_, state)| state.segment.length).sum()
 }
 
-/// Whether a sync would free segments.
-fn has_dead(index: &Index) -> bool {
+/// Whether a sync frees segments.
+pub(crate) fn has_dead(index: &Index) -> bool {
     dead_bytes(index) > 0
 }
 
@@ -84,23 +84,25 @@ impl Journal {
     /// As [`sync`](Self::sync); [`JournalError::Corrupt`] where what would be copied is damaged.
     pub fn reclaim_step(&self) -> Result<ReclaimProgress, JournalError> {
         self.check_failure()?;
-        let _upkeep = self.upkeep.lock();
         let bytes = self.delete_one_known()?;
         if bytes > 0 {
             return Ok(ReclaimProgress::Freed { bytes });
         }
+        let _upkeep = self.upkeep.lock();
         if !has_dead(&self.index.read()) {
             match self.relocate_some()? {
                 ReclaimProgress::Freed { .. } => {}
                 other => return Ok(other),
             }
         }
-        let bytes = self.retire_dead()?;
+        let _turn = self.syncing.lock();
+        let bytes = self.sync_in_turn()?;
         Ok(ReclaimProgress::Freed { bytes })
     }
 
     /// Whether [`reclaim_step`](Self::reclaim_step) should be called: space is low, or an append needs it, and
-    /// there is something to free; or much is free to go before space is that low.
+    /// there is something to free; or much is free to go before space is that low; or it is durably known of some
+    /// segment that it is not needed.
     #[must_use]
     pub fn wants_reclaim(&self) -> bool {
         self.would_reclaim(&self.writer.lock())
@@ -119,7 +121,9 @@ impl Journal {
             let left = segments_below_limit(&self.ground, &index);
             (left < LOW_SEGMENTS, has_many_dead(&self.ground, &index))
         };
-        has_many_dead || (is_low || writer.is_wanting) && self.can_reclaim(writer)
+        has_many_dead
+            || self.next_to_delete(writer.synced).is_some()
+            || (is_low || writer.is_wanting) && self.can_reclaim(writer)
     }
 
     fn can_reclaim(&self, writer: &Writer) -> bool {

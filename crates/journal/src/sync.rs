@@ -17,7 +17,8 @@ const DROP_STEP: usize = 4096;
 
 impl Journal {
     /// Makes every change durable whose append returned before this call. Blocks for `fdatasync`; appends go on
-    /// meanwhile. Segments in which nothing is live are deleted with it.
+    /// meanwhile. That segments in which nothing is live are not needed is made durable with it, and one of them is deleted;
+    /// [`wants_reclaim`](Self::wants_reclaim) tells where there are more.
     ///
     /// # Errors
     /// A failure is latched and never tried again: every later append and sync fails with
@@ -30,7 +31,7 @@ impl Journal {
         if self.writer.lock().synced >= wanted {
             return Ok(());
         }
-        self.sync_in_turn()
+        self.sync_in_turn().map(drop)
     }
 
     /// Syncs, with a last record that says so, so that the next open can tell damage from a torn tail throughout.
@@ -48,7 +49,7 @@ impl Journal {
 
     /// Notes, durably, that every change up to `up_to` is on the medium and was synced there. Then they are dropped. A
     /// crash leaves the state before or after. Segments without live extents stay on the disk until
-    /// [`delete_retired`](Self::delete_retired), or a later sync, deletes them: that takes time, and nobody has to wait for it.
+    /// [`delete_retired`](Self::delete_retired), or reclaiming, deletes them: that takes time, and nobody has to wait for it.
     ///
     /// Afterwards nothing live is as old as `up_to`. A copy that relocation made of a replayed extent is newer, and is
     /// to be replayed once more: the journal is done with when [`is_empty`](Self::is_empty) says so.
@@ -80,46 +81,66 @@ impl Journal {
         Ok(self.delete_one_known()? > 0)
     }
 
-    /// Deletes one segment that is durably known not to be needed. Gives its bytes; 0 where there is none.
+    /// Deletes one segment that is durably known not to be needed. Gives its bytes; 0, without waiting, where there is none.
     pub(crate) fn delete_one_known(&self) -> Result<u64, JournalError> {
-        let _turn = self.syncing.lock();
         let synced = self.writer.lock().synced;
+        if self.next_to_delete(synced).is_none() {
+            return Ok(0);
+        }
+        let _turn = self.syncing.lock();
         self.delete_one_retired(synced)
     }
 
-    /// Makes it durable of all segments in which nothing is live that they are not needed, and deletes one of them: each further
-    /// one is the matter of a moment. Gives the bytes of the deleted one.
-    pub(crate) fn retire_dead(&self) -> Result<u64, JournalError> {
-        let _turn = self.syncing.lock();
-        let covered = self.retire_and_sync()?;
+    /// One whole sync, in this thread's turn: retires what is dead, syncs, deletes a segment, and notes that it was done. Gives the
+    /// bytes of the deleted one.
+    pub(crate) fn sync_in_turn(&self) -> Result<u64, JournalError> {
+        self.retire_dead()?;
+        let covered = self.sync_unsynced()?;
         let bytes = self.delete_one_retired(covered)?;
         self.note_synced(covered)?;
         Ok(bytes)
     }
 
-    /// One whole sync, in this thread's turn: retires what is dead, syncs, deletes, and notes that it was done.
-    fn sync_in_turn(&self) -> Result<(), JournalError> {
-        let covered = self.retire_and_sync()?;
-        while self.delete_one_retired(covered)? > 0 {}
-        self.note_synced(covered)
-    }
-
-    fn retire_and_sync(&self) -> Result<Sequence, JournalError> {
+    fn retire_dead(&self) -> Result<(), JournalError> {
         let dead: Vec<Slot> = {
             let index = self.index.read();
             index.segments.iter().filter(|(_, s)| s.is_dead()).map(|(slot, _)| slot).collect()
         };
-        self.retire(&mut self.writer.lock(), Vec::new(), &dead)?;
-        self.sync_unsynced()
+        match self.retire(&mut self.writer.lock(), &[], &dead) {
+            // They stay, for now. What there is to sync is synced all the same.
+            Err(JournalError::Full | JournalError::StorageFull(_)) => Ok(()),
+            retired => retired,
+        }
     }
 
-    /// Appends that these segments are not needed, behind the records by which that came about.
+    /// Appends that these segments are not needed, behind the records by which that came about. Where there is no room for a new
+    /// segment that of as many as fit: to let go of some makes room for the rest.
     fn retire(
         &self,
         writer: &mut Writer,
-        mut drafts: Vec<Draft>,
+        drafts: &[Draft],
         slots: &[Slot],
     ) -> Result<(), JournalError> {
+        let retired = self.retire_all(writer, drafts, slots);
+        let fitting = writer.control_records_that_fit();
+        match retired {
+            Err(JournalError::Full | JournalError::StorageFull(_))
+                if fitting >= drafts.len().max(1) =>
+            {
+                let some = slots.get(..fitting - drafts.len()).unwrap_or(slots);
+                self.retire_all(writer, drafts, some)
+            }
+            other => other,
+        }
+    }
+
+    fn retire_all(
+        &self,
+        writer: &mut Writer,
+        drafts: &[Draft],
+        slots: &[Slot],
+    ) -> Result<(), JournalError> {
+        let mut drafts = drafts.to_vec();
         let mut retiring = Vec::new();
         {
             let index = self.index.read();
@@ -199,7 +220,8 @@ impl Journal {
         Ok(removed.map_or(0, |state| state.segment.length))
     }
 
-    fn next_to_delete(&self, synced: Sequence) -> Option<(Slot, u64)> {
+    /// The first segment whose retirement is durable and to which nothing refers.
+    pub(crate) fn next_to_delete(&self, synced: Sequence) -> Option<(Slot, u64)> {
         let index = self.index.read();
         let mut retired = index.segments.iter().filter(|(_, state)| {
             state.is_left_over() && matches!(state.stage, Stage::Retired(by) if by <= synced)
@@ -231,7 +253,7 @@ impl Journal {
         let draft = Draft::plain(Kind::Replayed, up_to.get(), 0);
         // Before the record, so that a segment that has to be begun for it says the same in its header.
         let before = std::mem::replace(&mut writer.replayed, up_to);
-        let noted = self.retire(&mut writer, vec![draft], emptied);
+        let noted = self.retire(&mut writer, &[draft], emptied);
         if noted.is_err() {
             writer.replayed = before;
         }
@@ -250,3 +272,6 @@ impl Journal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -209,12 +209,13 @@ impl Writer {
         let created = runs.iter().filter(|run| run.target == Target::New).count();
         self.check_room(ground, &index.read(), wide(created), purpose)?;
         let mut files = self.create_files(ground, created)?.into_iter();
-        let mut entries = Vec::new();
+        let (mut entries, mut full) = (Vec::new(), Vec::new());
         for run in runs {
             let header = match run.target {
                 Target::Active => Vec::new(),
                 Target::New => {
                     let (number, file) = files.next().expect("a file was created for each");
+                    full.push(self.slot);
                     self.begin_segment(ground, &mut index.write(), number, file)
                 }
             };
@@ -223,6 +224,8 @@ impl Writer {
         self.newest_to_sync = self.next_sequence.previous();
         let mut index = index.write();
         entries.into_iter().for_each(|(offset, entry)| index.insert(offset, entry));
+        // Together with what is in them: a full segment in which nothing is live is taken for dead.
+        full.into_iter().for_each(|slot| index.segments.holder_mut(slot).stage = Stage::Sealed);
         Ok(())
     }
 
@@ -384,7 +387,13 @@ impl Writer {
         Ok(files)
     }
 
-    /// Makes a new segment the active one. Gives its header, to be written with its first records.
+    /// How many records without bytes fit in the active segment, to its very end.
+    pub(crate) fn control_records_that_fit(&self) -> usize {
+        narrow(room_in(self.active.length, self.position, 0) / RECORD_BYTES)
+    }
+
+    /// Makes a new segment the active one; the one before it is full, which is to be noted when what is in it is in the index.
+    /// Gives its header, to be written with its first records.
     fn begin_segment(
         &mut self,
         ground: &Ground,
@@ -392,9 +401,7 @@ impl Writer {
         number: u64,
         file: Box<dyn SegmentFile>,
     ) -> Vec<u8> {
-        let old = index.segments.holder_mut(self.slot);
-        old.stage = Stage::Sealed;
-        old.next = self.next_sequence;
+        index.segments.holder_mut(self.slot).next = self.next_sequence;
         let end = LogEnd {
             next_sequence: self.next_sequence,
             next_number: number,
