@@ -53,13 +53,15 @@ pub(crate) struct Bringer<'a> {
 
 /// The memory for all passes of a replay.
 pub(crate) fn buffers() -> Buffers {
-    Buffers::new(BUFFERS, Extent::between(0, WRITE_BYTES).len_in_memory())
+    Buffers::for_pieces(BUFFERS, Extent::between(0, WRITE_BYTES))
 }
 
 /// What is carried out in one go.
 struct Batch {
     changes: VecDeque<Request>,
     bytes: u64,
+    /// Of those, what has to be written.
+    written_bytes: u64,
     /// Where the next one begins.
     end: u64,
 }
@@ -69,7 +71,9 @@ impl Batch {
     fn of(live: &[LiveExtent], buffers: &Buffers) -> Option<Self> {
         let end = live.last()?.extent.end();
         let bytes = live.iter().map(|live| live.extent.length()).sum();
-        Some(Self { changes: joined(live, buffers).collect(), bytes, end })
+        let with_data = live.iter().filter(|live| matches!(live.content, Content::Data(_)));
+        let written_bytes = with_data.map(|live| live.extent.length()).sum();
+        Some(Self { changes: joined(live, buffers).collect(), bytes, written_bytes, end })
     }
 }
 
@@ -104,12 +108,12 @@ impl Bringer<'_> {
     ) -> Result<(), Interrupted> {
         let mut fetched = self.fetch(0, up_to).await?;
         while let Some(batch) = fetched {
-            let (end, bytes) = (batch.end, batch.bytes);
+            let (end, bytes, written_bytes) = (batch.end, batch.bytes, batch.written_bytes);
             (fetched, ()) = tokio::try_join!(self.fetch(end, up_to), self.write(batch))?;
             progress.done_bytes += bytes;
             progress.total_bytes = progress.total_bytes.max(progress.done_bytes);
             self.volume.set_progress(Some(progress));
-            written.send_replace(progress.done_bytes);
+            written.send_modify(|written| *written += written_bytes);
         }
         Ok(())
     }

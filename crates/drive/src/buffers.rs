@@ -6,6 +6,7 @@
 use std::sync::{Arc, Weak};
 
 use bytes::{Bytes, BytesMut};
+use hotbay_block::Extent;
 use parking_lot::Mutex;
 
 /// Buffers that come back once what they held is not needed any more. They are let go with this.
@@ -26,8 +27,10 @@ struct Lent {
 }
 
 impl Buffers {
-    /// Keeps at most so many that nobody uses, none of them larger than `bytes_max`.
-    pub(crate) fn new(kept_max: usize, bytes_max: usize) -> Self {
+    /// Keeps at most so many that nobody uses, for pieces of at most this length.
+    pub(crate) fn for_pieces(kept_max: usize, longest: Extent) -> Self {
+        // One that grows may become twice as large as what is asked for.
+        let bytes_max = 2 * longest.len_in_memory();
         Self(Arc::new(Shelf { free: Mutex::default(), kept_max, bytes_max }))
     }
 
@@ -83,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_buffer_is_used_again_when_the_last_lets_go_of_its_bytes_and_not_before() {
-        let buffers = Buffers::new(2, 1 << 20);
+        let buffers = Buffers::for_pieces(2, Extent::between(0, 1 << 20));
         let first = buffers.lend(filled(&buffers, 1));
         let (memory, part) = (first.as_ptr(), first.slice(100..200));
         drop(first);
@@ -98,7 +101,7 @@ mod tests {
 
     #[test]
     fn what_was_read_into_a_buffer_comes_back_and_what_others_hold_does_not() {
-        let buffers = Buffers::new(2, 1 << 20);
+        let buffers = Buffers::for_pieces(2, Extent::between(0, 1 << 20));
         let read = filled(&buffers, 1).freeze();
         let (memory, held) = (read.as_ptr(), read.clone());
         drop(buffers.lend_again(read));
@@ -109,7 +112,7 @@ mod tests {
 
     #[test]
     fn no_more_and_no_larger_buffers_are_kept_than_it_was_made_for() {
-        let buffers = Buffers::new(2, 5000);
+        let buffers = Buffers::for_pieces(2, Extent::between(0, 4096));
         let lent: Vec<Bytes> = (1..5).map(|byte| buffers.lend(filled(&buffers, byte))).collect();
         drop(lent);
         assert_eq!(buffers.0.free.lock().len(), 2);

@@ -71,6 +71,13 @@ pub(crate) enum CopyError {
     Left,
 }
 
+/// A piece that the target has, though it may not be synced.
+struct Copied {
+    extent: Extent,
+    /// What had to be written of it: nothing of a hole.
+    written_bytes: u64,
+}
+
 /// A copy under way.
 #[derive(Debug)]
 pub(crate) struct Copier {
@@ -89,7 +96,7 @@ impl Copier {
         target: Arc<dyn Medium>,
         here: Here,
     ) -> Self {
-        let buffers = Buffers::new(CHUNKS_AT_ONCE, Extent::between(0, CHUNK_BYTES).len_in_memory());
+        let buffers = Buffers::for_pieces(CHUNKS_AT_ONCE, Extent::between(0, CHUNK_BYTES));
         Self { volume: Arc::clone(volume), source, target, here: Arc::new(here), buffers }
     }
 
@@ -128,26 +135,28 @@ impl Copier {
         extents: &[Extent],
         progress: &mut Progress,
     ) -> Result<(), CopyError> {
-        let (written, seen) = watch::channel(progress.done_bytes);
+        let (written, seen) = watch::channel(0);
         let copying = async {
-            let mut tell = |bytes| {
-                progress.done_bytes += bytes;
+            let mut tell = |Copied { extent, written_bytes }: Copied| {
+                progress.done_bytes += extent.length();
                 progress.total_bytes = progress.total_bytes.max(progress.done_bytes);
                 self.volume.set_progress(Some(*progress));
-                written.send_replace(progress.done_bytes);
+                written.send_modify(|written| *written += written_bytes);
             };
             let copied = self.copy_extents(extents, &mut tell).await;
             drop(written);
             copied
         };
+        // Whichever fails, the copy is given up, and the next one to this target begins anew: so what the other one still had
+        // to say may be lost.
         tokio::try_join!(copying, sync_along(seen, || self.sync_target())).map(|((), ())| ())
     }
 
-    /// Copies extents, and tells how many bytes more are done.
+    /// Copies extents, and tells of each piece that is done.
     async fn copy_extents(
         &self,
         extents: &[Extent],
-        tell: &mut (impl FnMut(u64) + Send),
+        tell: &mut (impl FnMut(Copied) + Send),
     ) -> Result<(), CopyError> {
         let mut known = Vec::new();
         for extent in extents {
@@ -181,18 +190,18 @@ impl Copier {
     async fn copy_known(
         &self,
         known: Vec<Status>,
-        tell: &mut (impl FnMut(u64) + Send),
+        tell: &mut (impl FnMut(Copied) + Send),
     ) -> Result<(), CopyError> {
         let chunks = known.into_iter().flat_map(chunks_of);
         let mut copied =
             stream::iter(chunks).map(|chunk| self.copy_chunk(chunk)).buffered(CHUNKS_AT_ONCE);
         while let Some(chunk) = copied.try_next().await? {
-            tell(chunk.length());
+            tell(chunk);
         }
         Ok(())
     }
 
-    async fn copy_chunk(&self, known: Status) -> Result<Extent, CopyError> {
+    async fn copy_chunk(&self, known: Status) -> Result<Copied, CopyError> {
         let extent = known.extent;
         if self.source.is_fenced() {
             return Err(CopyError::Left);
@@ -205,10 +214,14 @@ impl Copier {
             let data = answer.map_err(CopyError::Source)?.into_payload().into_bytes();
             as_change(extent, self.buffers.lend_again(data))
         };
+        let written_bytes = match &change {
+            Request::Write { extent, .. } => extent.length(),
+            _ => 0,
+        };
         self.tell_target(change).await?;
         // What is cached is copied without waiting; others want to run in between.
         tokio::task::yield_now().await;
-        Ok(extent)
+        Ok(Copied { extent, written_bytes })
     }
 
     pub(crate) async fn sync_target(&self) -> Result<(), CopyError> {

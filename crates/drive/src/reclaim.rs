@@ -4,7 +4,7 @@
 //! later, whatever the one at work was about to do: one who asks just before it ends would otherwise wait for nobody.
 //!
 //! A step deletes files, and the files of a journal that takes the place of this one may have the same names. So a journal is
-//! replaced only between two steps.
+//! replaced, and closed, only between two steps.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
@@ -28,7 +28,7 @@ const ASKED: u8 = 2;
 pub(crate) struct Reclaiming {
     /// Whether somebody is at work, and whether others have asked meanwhile.
     state: AtomicU8,
-    /// Held for a step, or by who puts another journal in place. Whoever has `stay` may wait for it: a step waits for nobody but
+    /// Held for a step, or by who closes the journal or puts another one in place. Whoever has `stay` may wait for it: a step waits for nobody but
     /// the journal's disk.
     turn: Mutex<()>,
 }
@@ -73,7 +73,7 @@ impl Volume {
 }
 
 async fn reclaim(volume: Arc<Volume>) {
-    while volume.reclaiming.goes_on(|| volume.log().wants_reclaim()) {
+    while volume.reclaiming.goes_on(|| !volume.is_closed() && volume.log().wants_reclaim()) {
         match step(&volume).await {
             Ok(()) => {}
             // For good, so that nobody looks any more.
@@ -88,6 +88,9 @@ async fn reclaim(volume: Arc<Volume>) {
 /// On the journal that is in place then.
 async fn step(volume: &Volume) -> Result<(), JournalError> {
     let _turn = volume.reclaiming.turn.lock().await;
+    if volume.is_closed() {
+        return Ok(());
+    }
     volume.log().reclaim_step().await
 }
 

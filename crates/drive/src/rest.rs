@@ -75,7 +75,7 @@ impl Volume {
         let mut after = before.clone();
         change(&mut after);
         let resized = before.size_bytes != after.size_bytes;
-        let _nobody_reclaims = self.reclaiming.stops().await;
+        let _nobody_reclaims = if resized { Some(self.reclaiming.stops().await) } else { None };
         if resized {
             let storage = Arc::clone(&self.journal_storage);
             let log = self.log();

@@ -150,6 +150,7 @@ impl Volume {
         drop(route);
         self.replace_route(Route { state: State::Absent, content, size_bytes, path: Path::Closed });
         self.contents.change(|now| *now = content);
+        let _nobody_reclaims = self.reclaiming.stops().await;
         if let Some(log) = self.log.load_full()
             && let Err(error) = log.close().await
         {

@@ -37,6 +37,7 @@ impl Volume {
             let _ = timeout(DRAIN_WAIT, gate.drained()).await;
         }
         self.set_route(route.state, Path::Closed);
+        let _nobody_reclaims = self.reclaiming.stops().await;
         log.close().await.map_err(|error| {
             let name = self.name();
             Refusal::new(format!(

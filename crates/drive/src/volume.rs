@@ -357,6 +357,11 @@ impl Volume {
         self.stay.try_lock().map_or(true, |mut stay| stay.left_behind_on(medium).is_some())
     }
 
+    /// Whether nobody is let in any more, for good.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.route.load().path, Path::Closed)
+    }
+
     /// Whether it is being stopped.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.get()

@@ -132,7 +132,10 @@ impl Volume {
     /// What is done now and then, at tick `number`.
     fn see_to(self: &Arc<Self>, number: u64, steady_since: &mut Instant) {
         self.look_for_hung_io();
-        if self.log.load_full().is_some_and(|log| log.may_want_reclaim()) {
+        // A replay makes room itself, and its end, for which clients wait, must not wait for a file to go.
+        if self.state() != State::Replaying
+            && self.log.load_full().is_some_and(|log| log.may_want_reclaim())
+        {
             self.reclaim_soon();
         }
         let Some(attachment) = self.current_attachment() else {

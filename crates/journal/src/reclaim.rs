@@ -35,9 +35,9 @@ pub enum ReclaimProgress {
         /// The bytes that the copies take.
         bytes: u64,
     },
-    /// A segment was deleted.
+    /// A segment was deleted, or is known now not to be needed.
     Freed {
-        /// Its length.
+        /// The length of what was deleted; 0 where that is still to come.
         bytes: u64,
     },
 }
