@@ -1,4 +1,4 @@
-//! What is let go of while others append, and where the disk is full.
+//! What is let go of while others append, after a sync that failed, and where the disk is full.
 
 use std::io::{self, IoSlice};
 use std::sync::{Arc, OnceLock};
@@ -153,4 +153,19 @@ fn a_change_that_finds_a_full_disk_has_what_is_dead_let_go_of() {
     journal.append(&[write(4, SEGMENT)]).unwrap_err();
     assert!(journal.wants_reclaim());
     assert!(matches!(journal.reclaim_step(), Ok(crate::ReclaimProgress::Freed { .. })));
+}
+
+/// Whoever waited for the turn meanwhile finds segments that are retired, and not durably.
+#[test]
+fn no_segment_goes_after_a_sync_that_was_to_retire_it_and_failed() {
+    let storage = ImageStorage::default();
+    let (journal, _) = Journal::open(Arc::new(storage.clone()), SETTINGS).unwrap();
+    for _ in 0..4 {
+        journal.append(&[write(0, SEGMENT / 4 * 3)]).unwrap();
+    }
+    storage.fail(Step::Sync, 0, io::ErrorKind::Other);
+    journal.sync_in_turn().unwrap_err();
+    assert!(journal.index.read().segments.iter().any(|(_, state)| state.is_left_over()));
+    assert_eq!(journal.delete_one_known().unwrap(), 0);
+    assert!(!storage.take_steps().contains(&Step::Remove));
 }
