@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use hotbay_block::{Error, ErrorKind, Identity, Reply, Request, Result};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -285,25 +284,25 @@ impl Disk {
     /// An I/O ends. One that hung lands on whatever is there by then.
     pub(super) fn end(
         &self,
-        request: &Request,
+        request: Request,
         course: &Course,
         stay: u64,
         has_hung: bool,
     ) -> Result<Reply> {
-        if matches!(Op::of(request), Op::Change | Op::Flush) {
-            self.tape.note(match request {
+        if matches!(Op::of(&request), Op::Change | Op::Flush) {
+            self.tape.note(match &request {
                 Request::Flush => "a flush ends",
                 _ => "a change ends",
             });
         }
         let mut state = self.state.lock();
         if has_hung && state.is_there && request.is_change() {
-            state.platter.change(request, &mut || true);
+            state.platter.change(&request, &mut || true);
         }
         state.presence(stay)?;
         match course.fault {
-            Some(Fault::Gone) => Err(state.fail_and_go(request, course.flush)),
-            Some(Fault::Error) => Err(state.fail(request, course.flush)),
+            Some(Fault::Gone) => Err(state.fail_and_go(&request, course.flush)),
+            Some(Fault::Error) => Err(state.fail(&request, course.flush)),
             Some(Fault::Hang) | None => Ok(state.carry_out(request, course.flush)),
         }
     }
@@ -342,18 +341,20 @@ impl State {
         odds.into_iter().find(|&(times, _)| self.chance.one_in(times)).map(|(_, fault)| fault)
     }
 
-    fn carry_out(&mut self, request: &Request, flush: u64) -> Reply {
+    fn carry_out(&mut self, request: Request, flush: u64) -> Reply {
         match request {
-            Request::Read { extent, .. } => {
-                Reply::Data(Bytes::from(self.platter.read(*extent)).into())
+            Request::Read { extent, mut buffer, .. } => {
+                buffer.clear();
+                buffer.extend_from_slice(&self.platter.read(extent));
+                Reply::Data(buffer.freeze().into())
             }
             Request::Cache { .. } => Reply::Done,
             Request::Flush => {
                 self.platter.end_flush(flush);
                 Reply::Done
             }
-            _ => {
-                self.platter.change(request, &mut || true);
+            change => {
+                self.platter.change(&change, &mut || true);
                 if self.chance.one_in(8) {
                     self.platter.write_back(self.chance.next());
                 }

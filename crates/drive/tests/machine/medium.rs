@@ -59,11 +59,11 @@ impl Device for Handle {
         let open = Arc::clone(&self.open);
         let mut course = open.disk.begin(Op::of(&request));
         if course.is_at_once() {
-            return Execution::Done(open.disk.end(&request, &course, open.stay, false));
+            return Execution::Done(open.disk.end(request, &course, open.stay, false));
         }
         Execution::later(async move {
             let has_hung = course.pass().await;
-            open.disk.end(&request, &course, open.stay, has_hung)
+            open.disk.end(request, &course, open.stay, has_hung)
         })
     }
 }

@@ -512,19 +512,20 @@ impl Disk {
         if state.refuses_quick_zeroes && request.must_be_fast() {
             return Err(ErrorKind::Slow.into());
         }
-        match &request {
-            Request::Read { extent, .. } => {
+        match request {
+            Request::Read { extent, mut buffer, .. } => {
                 self.read_bytes.fetch_add(extent.length(), SeqCst);
-                let bytes = state.cached[range(*extent)].to_vec();
-                Ok(Reply::Data(Bytes::from(bytes).into()))
+                buffer.clear();
+                buffer.extend_from_slice(&state.cached[range(extent)]);
+                Ok(Reply::Data(buffer.freeze().into()))
             }
             Request::Flush => {
                 state.finish_flushes_to(flush);
                 Ok(Reply::Done)
             }
             Request::Cache { .. } => Ok(Reply::Done),
-            _ => {
-                state.apply(&request, 1);
+            change => {
+                state.apply(&change, 1);
                 self.changes.fetch_add(1, SeqCst);
                 Ok(Reply::Done)
             }
