@@ -1,4 +1,4 @@
-//! What makes a drive's schedule repeatable; and its [parts] alone.
+//! What makes a drive's schedule repeatable, or holds it up; and its [parts] alone.
 //!
 //! A drive hands what may wait for a disk to threads, and what a thread finishes first is nobody's choice. A test that has
 //! [told](pace_waiting_work) how long such work takes gets it done on its own thread, after so much of the runtime's time. On a
@@ -12,6 +12,8 @@ use std::time::Duration;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::sleep;
 
+use crate::volume::Volume;
+
 /// Says how long the next piece of work takes.
 type Pace = Box<dyn FnMut() -> Duration>;
 
@@ -23,6 +25,11 @@ thread_local! {
 /// passed as `pace` says. Where that is none, others go first once.
 pub fn pace_waiting_work(pace: impl FnMut() -> Duration + 'static) {
     PACE.set(Some(Box::new(pace)));
+}
+
+/// As long as what is given is held, a step of reclaiming space in the volume's journal counts as being at work.
+pub async fn reclaim_step_at_work(volume: &Volume) -> impl Drop + '_ {
+    volume.reclaiming.stops().await
 }
 
 /// Work that is done on this thread; or the work as it came, where nobody has said how long it takes.

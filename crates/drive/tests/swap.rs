@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotbay_block::{Device, ErrorKind};
+use hotbay_drive::testing::reclaim_step_at_work;
 use hotbay_drive::{Drive, EventKind, Refusal, State};
 use support::*;
 use tokio::task::{JoinHandle, yield_now};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// A volume with something on each page, and a disk with something else on it to swap to.
 async fn with_target(world: &World) -> (Arc<Drive>, Arc<dyn Device>, Arc<Disk>, Arc<Disk>) {
@@ -357,6 +358,26 @@ async fn an_exchange_that_is_refused_changes_nothing() {
             insert(&drive, "a").await;
         }
     }
+}
+
+/// A step deletes files by name, and those of the other size's journal have the same names.
+#[tokio::test(start_paused = true)]
+async fn another_size_waits_for_a_step_of_reclaiming_to_end() {
+    let world = World::one();
+    let drive = Arc::new(world.started().await);
+    let large = world.cabinet.make("large", 2 * SIZE);
+    let held = volume(&drive);
+    let step = reclaim_step_at_work(&held).await;
+    let mut exchanging = {
+        let drive = Arc::clone(&drive);
+        tokio::spawn(async move { drive.exchange("a", "large").await })
+    };
+    let early = timeout(Duration::from_secs(1), &mut exchanging).await;
+    assert!(early.is_err(), "it waits");
+    assert_eq!(world.records.of("a").unwrap().size_bytes, SIZE as u64);
+    drop(step);
+    exchanging.await.unwrap().unwrap();
+    assert_eq!(device(&drive).info().size_bytes, large.size_bytes());
 }
 
 /// The journal of the other size must not take the place of the present one before the record names the other medium.
