@@ -310,7 +310,12 @@ impl Volume {
         self.replace_route(Route { state, content, size_bytes, path });
     }
 
-    pub(crate) fn replace_route(&self, route: Route) {
+    /// The same where the content or its size changes. What was closed stays closed: who waited for a stop to end would
+    /// let changes into a journal that nobody syncs any more.
+    pub(crate) fn replace_route(&self, mut route: Route) {
+        if self.is_closed() {
+            route.path = Path::Closed;
+        }
         let state = route.state;
         self.route.store(Arc::new(route));
         self.states.send_replace(state);

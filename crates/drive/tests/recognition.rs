@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hotbay_block::Device;
+use hotbay_block::{Device, ErrorKind};
 use hotbay_drive::{Drive, EventKind, Records as _, Resolution, State, WhenOccupied};
 
 use support::*;
@@ -368,6 +368,18 @@ async fn in_conflict(world: &World) -> (Drive, Arc<dyn Device>) {
     world.disk("disk-a").overwrite(4096, &[7; 512]);
     assert_eq!(meet(&drive, None).await, Met::Conflict);
     (drive, device)
+}
+
+/// When a stop has ended, all that was acknowledged is durable: nothing may be acknowledged any more.
+#[tokio::test(start_paused = true)]
+async fn a_medium_in_conflict_that_goes_after_a_stop_opens_nothing() {
+    let world = World::one();
+    let (drive, device) = in_conflict(&world).await;
+    drive.stop().await.unwrap();
+    drive.eject("a").await.unwrap();
+    assert_eq!(volume(&drive).state(), State::Absent);
+    let refused = device.execute(writing(0, 512, 1)).answer().await;
+    assert_eq!(kind_of(refused), ErrorKind::ShuttingDown);
 }
 
 #[tokio::test(start_paused = true)]
