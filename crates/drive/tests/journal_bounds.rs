@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotbay_block::{Device, ErrorKind, Request};
+use hotbay_drive::testing::reclaim_step_at_work;
 use hotbay_drive::{EventKind, JournalFull, State, VolumeSettings, WaitingForRoom, WhatIsFull};
 use support::*;
 
@@ -224,4 +225,34 @@ async fn space_that_a_full_disk_lets_nobody_gain_is_waited_for_at_rest() {
     waiting.await.unwrap().unwrap();
     assert_filled(&read(&device, mib * MIB, MIB).await, 3, "written in the end");
     assert_filled(&read(&device, 0, MIB / 4 * 3).await, 2, "as before");
+}
+
+/// A step deletes files by name: whoever closes a journal, or puts another one in its place, waits for it and keeps the next one
+/// away.
+#[tokio::test(start_paused = true)]
+async fn a_step_of_reclaiming_and_a_stop_wait_for_the_step_at_work() {
+    let world = World::one();
+    let drive = Arc::new(world.started().await);
+    let (device, held) = (device(&drive), volume(&drive));
+    let usage = || held.status().journal;
+    drive.pull("a").await.unwrap();
+    let step = reclaim_step_at_work(&held).await;
+    while usage().disk_bytes + 3 * MIB < usage().limit_bytes {
+        write(&device, 0, SIZE as u64, 1).await;
+    }
+    let before = usage().disk_bytes;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(usage().disk_bytes, before, "there is much to gain, and nobody does");
+    drop(step);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(usage().disk_bytes < before / 2);
+
+    let step = reclaim_step_at_work(&held).await;
+    let mut stopping = {
+        let drive = Arc::clone(&drive);
+        tokio::spawn(async move { drive.stop().await })
+    };
+    tokio::time::timeout(Duration::from_secs(1), &mut stopping).await.expect_err("it waits");
+    drop(step);
+    stopping.await.unwrap().unwrap();
 }
