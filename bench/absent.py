@@ -172,7 +172,6 @@ def pauses(bench):
               for event in ("nothing happens", "a pull", "a replay's end", "a swap")}
     if not bench.wants(*events.values()):
         return
-    bench.warm_memory()
     media = [bench.image(bench.disk, "medium"), bench.disk / "other.img"]
     with Hotbay(bench.hotbay, media[0], bench.disk, journal_mib=16384) as hotbay:
 
