@@ -1,14 +1,12 @@
 //! What is let go of while others append, after a sync that failed, and where the disk is full.
 
-use std::io::{self, IoSlice};
-use std::sync::{Arc, OnceLock};
+use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 
 use super::*;
 use crate::reclaim::has_dead;
-use crate::storage::{Access, Storage};
 use crate::testing::{ImageStorage, Step};
 use crate::{Change, Settings};
 
@@ -19,94 +17,22 @@ fn write(mib: u64, length: usize) -> Change {
     Change::Write { offset: mib << 20, data: Bytes::from(vec![1; length]) }
 }
 
-/// Storage that has something done before each write.
-struct Interrupted {
-    storage: ImageStorage,
-    before_write: Arc<Mutex<dyn FnMut() + Send>>,
-}
-
-struct InterruptedFile {
-    file: Box<dyn SegmentFile>,
-    before_write: Arc<Mutex<dyn FnMut() + Send>>,
-}
-
-impl Interrupted {
-    fn wrap(&self, file: Box<dyn SegmentFile>) -> Box<dyn SegmentFile> {
-        Box::new(InterruptedFile { file, before_write: Arc::clone(&self.before_write) })
-    }
-}
-
-impl Storage for Interrupted {
-    fn settle(&self) -> io::Result<()> {
-        self.storage.settle()
-    }
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.storage.list()
-    }
-
-    fn create(&self, name: &str, length: u64) -> io::Result<Box<dyn SegmentFile>> {
-        self.storage.create(name, length).map(|file| self.wrap(file))
-    }
-
-    fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn SegmentFile>> {
-        self.storage.open(name, access).map(|file| self.wrap(file))
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.storage.remove(name)
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        self.storage.sync_directory()
-    }
-}
-
-impl SegmentFile for InterruptedFile {
-    fn len(&self) -> u64 {
-        self.file.len()
-    }
-
-    fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {
-        (self.before_write.lock())();
-        self.file.write_at(slices, position)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.file.sync_data()
-    }
-
-    fn erase_from(&self, position: u64) -> io::Result<()> {
-        self.file.erase_from(position)
-    }
-
-    fn view(&self, position: u64, length: u64) -> Bytes {
-        self.file.view(position, length)
-    }
-}
-
 /// A sync that looks then would have the segment deleted with the next sync, and what is in it with it.
 #[test]
 fn a_segment_that_an_append_under_way_has_filled_is_not_taken_for_dead() {
-    let opened: Arc<OnceLock<Arc<Journal>>> = Arc::default();
-    let looks = Arc::new(Mutex::new(0));
-    let before_write = {
-        let (opened, looks) = (Arc::clone(&opened), Arc::clone(&looks));
-        Arc::new(Mutex::new(move || {
-            if let Some(journal) = opened.get() {
-                assert!(!has_dead(&journal.index.read()), "before write {}", *looks.lock());
-                *looks.lock() += 1;
-            }
-        }))
-    };
-    let storage = Interrupted { storage: ImageStorage::default(), before_write };
-    let (journal, _) = Journal::open(Arc::new(storage), SETTINGS).unwrap();
-    let journal = Arc::new(journal);
-    assert!(opened.set(Arc::clone(&journal)).is_ok());
-    journal.append(&[write(0, SEGMENT / 2), write(8, 3 * SEGMENT)]).unwrap();
-    assert!(*looks.lock() >= 4, "one write for each segment");
+    let changes = [write(0, SEGMENT / 2), write(8, 3 * SEGMENT)];
+    // One write for each segment; each time it ends before another one, and leaves what there is before that.
+    for written in 0..4 {
+        let storage = ImageStorage::default();
+        let (journal, _) = Journal::open(Arc::new(storage.clone()), SETTINGS).unwrap();
+        storage.fail(Step::Write, written, io::ErrorKind::Other);
+        journal.append(&changes).unwrap_err();
+        assert!(!has_dead(&journal.index.read()), "before write {written}");
+    }
+    let (journal, _) = Journal::open(Arc::new(ImageStorage::default()), SETTINGS).unwrap();
+    journal.append(&changes).unwrap();
     assert!(!has_dead(&journal.index.read()));
-    journal.append(&[write(0, SEGMENT / 2), write(8, 3 * SEGMENT)]).unwrap();
+    journal.append(&changes).unwrap();
     assert!(has_dead(&journal.index.read()), "what was overwritten is");
 }
 
