@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use hotbay_block::{Device, ErrorKind};
 use hotbay_drive::testing::reclaim_step_at_work;
-use hotbay_drive::{Drive, EventKind, Refusal, State};
+use hotbay_drive::{Drive, EventKind, State};
 use support::*;
-use tokio::task::{JoinHandle, yield_now};
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 
 /// A volume with something on each page, and a disk with something else on it to swap to.
@@ -32,11 +32,6 @@ fn assert_has_all(bytes: &[u8], what: &str) {
         assert_filled(&bytes[page * 4096..(page + 1) * 4096], fill, what);
     }
     assert_filled(&bytes[12 * 4096..SIZE], 0, what);
-}
-
-fn begin_swap(drive: &Arc<Drive>) -> JoinHandle<Result<(), Refusal>> {
-    let drive = Arc::clone(drive);
-    tokio::spawn(async move { drive.swap("a", "other").await })
 }
 
 #[tokio::test(start_paused = true)]

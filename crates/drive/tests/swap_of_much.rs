@@ -6,9 +6,9 @@ mod support;
 
 use std::sync::Arc;
 
-use hotbay_drive::{Drive, Refusal};
+use hotbay_drive::Drive;
 use support::*;
-use tokio::task::{JoinHandle, yield_now};
+use tokio::task::yield_now;
 
 /// A volume on a disk with something else in each MiB, and a disk to swap to.
 async fn with_mibs(count: u64) -> (World, Arc<Drive>, Arc<Disk>, Arc<Disk>) {
@@ -32,11 +32,6 @@ fn assert_has_mibs(bytes: &[u8]) {
     for (place, mib) in (0..).zip(bytes.chunks(1 << 20)) {
         assert_filled(mib, fill_of(place), "on the target's platter");
     }
-}
-
-fn begin_swap(drive: &Arc<Drive>) -> JoinHandle<Result<(), Refusal>> {
-    let drive = Arc::clone(drive);
-    tokio::spawn(async move { drive.swap("a", "other").await })
 }
 
 /// The one at the end of the pass would not say again what was lost by it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hotbay_block::{Device, Durability, Error, ErrorKind, Extent, Hole, Reply, Request};
-use hotbay_drive::{Drive, EventKind, State, Volume, WhenOccupied};
+use hotbay_drive::{Drive, EventKind, Refusal, State, Volume, WhenOccupied};
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::timeout;
 
@@ -99,6 +99,12 @@ pub async fn stop(drive: Drive) {
 
 pub async fn insert(drive: &Drive, volume: &str) {
     drive.insert(volume, None, WhenOccupied::Refuse).await.unwrap();
+}
+
+/// A swap of the volume `a` to the disk `other`, on its way.
+pub fn begin_swap(drive: &Arc<Drive>) -> JoinHandle<Result<(), Refusal>> {
+    let drive = Arc::clone(drive);
+    tokio::spawn(async move { drive.swap("a", "other").await })
 }
 
 pub fn kind_of(answer: Result<Reply, Error>) -> ErrorKind {
