@@ -12,7 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
-from daemon import HOTBAY, Daemon
+from daemon import HOTBAY, Daemon, try_each
 from wire import *
 
 MIB = 1 << 20
@@ -267,11 +267,7 @@ def a_certificate_may_be_left_out(server):
 
 def check(tls, *rules):
     with Server(tls) as server:
-        for rule in rules:
-            try:
-                rule(server)
-            except Exception as failure:
-                raise AssertionError(rule.__name__) from failure
+        try_each(rules, server)
         server.stop()
         said = (server.directory / "log").read_text()
         assert "close_notify" not in said, "a client that has left is taken for a connection that broke"

@@ -133,12 +133,17 @@ def together(*steps):
     return prepare
 
 
+def try_each(rules, server):
+    """A failure says which rule it was."""
+    for rule in rules:
+        try:
+            rule(server)
+        except Exception as failure:
+            raise AssertionError(rule.__name__) from failure
+
+
 def keeps(rules, config, *media):
-    """Tries each rule on one daemon; a failure says which rule it was."""
+    """Tries each rule on one daemon."""
     with Daemon(config, *media) as daemon:
-        for rule in rules:
-            try:
-                rule(daemon)
-            except Exception as failure:
-                raise AssertionError(rule.__name__) from failure
+        try_each(rules, daemon)
         daemon.stop()
