@@ -73,7 +73,7 @@ pub(crate) enum CopyError {
 
 /// A piece that the target has, though it may not be synced.
 struct Copied {
-    extent: Extent,
+    bytes: u64,
     /// What had to be written of it: nothing of a hole.
     written_bytes: u64,
 }
@@ -137,8 +137,8 @@ impl Copier {
     ) -> Result<(), CopyError> {
         let (written, seen) = watch::channel(0);
         let copying = async {
-            let mut tell = |Copied { extent, written_bytes }: Copied| {
-                progress.done_bytes += extent.length();
+            let mut tell = |Copied { bytes, written_bytes }: Copied| {
+                progress.done_bytes += bytes;
                 progress.total_bytes = progress.total_bytes.max(progress.done_bytes);
                 self.volume.set_progress(Some(*progress));
                 written.send_modify(|written| *written += written_bytes);
@@ -221,7 +221,7 @@ impl Copier {
         self.tell_target(change).await?;
         // What is cached is copied without waiting; others want to run in between.
         tokio::task::yield_now().await;
-        Ok(Copied { extent, written_bytes })
+        Ok(Copied { bytes: extent.length(), written_bytes })
     }
 
     pub(crate) async fn sync_target(&self) -> Result<(), CopyError> {

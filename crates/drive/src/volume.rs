@@ -19,6 +19,7 @@ use crate::bay::Bays;
 use crate::conflict::Dispute;
 use crate::event::{EventKind, EventLog};
 use crate::failure::Refusal;
+use crate::insertion::being_stopped;
 use crate::journal_log::{JournalLog, blocking};
 use crate::reclaim::Reclaiming;
 use crate::record::{Records, VolumeRecord};
@@ -416,7 +417,7 @@ impl Volume {
         F: Future<Output = Result<(), Refusal>> + Send + 'static,
     {
         let working = self.around.runtime.spawn(work(Arc::clone(self)));
-        working.await.unwrap_or_else(|_| Err(Refusal::new("the daemon is being stopped")))
+        working.await.unwrap_or_else(|_| Err(being_stopped()))
     }
 
     /// Changes what is on stable storage about the volume.
