@@ -145,8 +145,8 @@ def use_all_memory():
     what has not been used for a while. That takes some microseconds a page, many times what it takes to write it, and
     rows that write to fresh memory (a journal, a copy) would measure that. What was used just before is there."""
     with open("/proc/meminfo", encoding="ascii") as file:
-        available = next(int(line.split()[1]) << 10 for line in file if line.startswith("MemFree:"))
-    length = available - (2 << 30)
+        free = next(int(line.split()[1]) << 10 for line in file if line.startswith("MemFree:"))
+    length = free - (2 << 30)
     if length > 0:
         mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
 
