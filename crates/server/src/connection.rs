@@ -1,14 +1,17 @@
 //! A connection to a client, of either kind, and TLS over it.
 //!
-//! Usually the runtime watches its socket. A session that looks at the socket itself (see `session::spin`) would have
-//! the runtime wake a thread for every request all the same, on the client's processor at that. So the first look that
-//! finds nothing takes the socket out of the runtime's watch, and whoever has to wait for the socket
-//! puts it back: nothing here returns `Pending` for a socket that is not watched. What comes between the last
-//! look and the return to the watch is not lost, because the system tells of a socket that is ready
-//! when its watch begins.
+//! Usually the runtime watches its socket, and wakes a thread for whatever comes. Where the session does not wait for that, it
+//! is wasted, on the client's processor at that. So the socket is taken out of the runtime's watch
+//!
+//! * by the first look of a session (see `session::spin`) that finds nothing;
+//! * when [`STEADY_READS`] in a row have found bytes: a client that sends faster than its session takes.
+//!
+//! From then on bytes are received, and sent, without the runtime. Whoever has to wait for the socket puts it back:
+//! nothing here returns `Pending` for a socket that is not watched. What comes between the last look and the return to
+//! the watch is not lost, because the system tells of a socket that is ready when its watch begins.
 
-use std::io::{self, Write as _};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -16,18 +19,22 @@ use hotbay_block::Lent;
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
-use rustix::pipe::{SpliceFlags, splice};
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::coop;
 use tokio_rustls::server::TlsStream;
 
 use crate::session::{Look, Looked, Splice};
 use crate::silence::Silence;
+use crate::socket::{Socket, Watched};
 
 /// The bytes that a look takes at once: a small request with its payload. The rest of a longer one is received
 /// where it is to be.
 const EARLY_BYTES: usize = 8 << 10;
+
+/// So many reads in a row that had not to wait show a client that sends faster than its session takes. To leave the watch and to
+/// return to it costs about as much as two of them.
+const STEADY_READS: u32 = 8;
 
 /// A connection of either kind.
 #[derive(Debug)]
@@ -38,30 +45,12 @@ pub(crate) struct Connection {
     /// What a look has received, and how much of it was read.
     early: Vec<u8>,
     read: usize,
+    /// The reads since one had to wait.
+    reads: u32,
     /// The error that a look was told, which the system tells once.
     failed: Option<io::Error>,
     /// Over TCP alone: a client on this machine does not vanish without the kernel telling.
     silence: Option<Silence>,
-}
-
-#[derive(Debug)]
-enum Socket {
-    Watched(Watched),
-    Unwatched(Unwatched),
-    /// It could neither be watched nor taken out of the watch.
-    Lost,
-}
-
-#[derive(Debug)]
-enum Watched {
-    Unix(UnixStream),
-    Tcp(TcpStream),
-}
-
-#[derive(Debug)]
-enum Unwatched {
-    Unix(std::os::unix::net::UnixStream),
-    Tcp(std::net::TcpStream),
 }
 
 impl Connection {
@@ -76,8 +65,8 @@ impl Connection {
 
     fn new(socket: Watched, is_local: bool) -> Self {
         let socket = Socket::Watched(socket);
-        let (user, early, read, failed, silence) = (None, Vec::new(), 0, None, None);
-        Self { socket, is_local, user, early, read, failed, silence }
+        let (user, early, read, reads) = (None, Vec::new(), 0, 0);
+        Self { socket, is_local, user, early, read, reads, failed: None, silence: None }
     }
 
     /// Whether its client is on this machine, and one that the socket file's mode lets in.
@@ -91,29 +80,16 @@ impl Connection {
     }
 
     /// The socket, put back into the runtime's watch where it is out of it.
-    fn watched(&mut self) -> io::Result<Pin<&mut Watched>> {
-        if matches!(self.socket, Socket::Unwatched(_))
-            && let Socket::Unwatched(socket) = std::mem::replace(&mut self.socket, Socket::Lost)
-        {
-            self.socket = Socket::Watched(socket.watch()?);
-            if self.early.is_empty() {
-                self.early = Vec::new();
-            }
+    fn watched(&mut self) -> io::Result<&mut Watched> {
+        if self.early.is_empty() {
+            self.early = Vec::new();
         }
-        match &mut self.socket {
-            Socket::Watched(socket) => Ok(Pin::new(socket)),
-            Socket::Unwatched(_) | Socket::Lost => Err(io::ErrorKind::NotConnected.into()),
-        }
+        self.socket.watched()
     }
 
     /// Takes the socket out of the runtime's watch.
     pub(crate) fn unwatch(&mut self) -> io::Result<()> {
-        if matches!(self.socket, Socket::Watched(_))
-            && let Socket::Watched(socket) = std::mem::replace(&mut self.socket, Socket::Lost)
-        {
-            self.socket = Socket::Unwatched(socket.unwatch()?);
-        }
-        Ok(())
+        self.socket.unwatch()
     }
 
     /// What came of the socket; where that has to be waited for, an error when nobody is at its other end any more.
@@ -130,7 +106,29 @@ impl Connection {
         }
     }
 
-    /// Receives what is there.
+    /// Receives what is there, or waits for it in the runtime's watch.
+    fn receive(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Socket::Unwatched(socket) = &self.socket {
+            let proceeds = ready!(coop::poll_proceed(context));
+            if let Some(received) = socket.receive(buffer) {
+                proceeds.made_progress();
+                return Poll::Ready(received);
+            }
+        }
+        let received = self.watched()?.poll_read(context, buffer);
+        self.reads = if received.is_ready() { self.reads + 1 } else { 0 };
+        if self.reads >= STEADY_READS {
+            self.reads = 0;
+            self.unwatch()?;
+        }
+        self.unless_silent(received, context)
+    }
+
+    /// Receives what is there before it is read.
     fn receive_early(&mut self) -> Result<usize, Errno> {
         self.early.reserve_exact(EARLY_BYTES);
         let socket = match &self.socket {
@@ -180,7 +178,12 @@ impl Splice for Connection {
     }
 
     fn poll_splice(&mut self, context: &mut Context<'_>, lent: &Lent) -> Poll<io::Result<usize>> {
-        let spliced = self.watched()?.get_mut().poll_splice(context, lent);
+        if let Socket::Unwatched(socket) = &self.socket
+            && let Some(spliced) = socket.splice(lent)
+        {
+            return Poll::Ready(spliced);
+        }
+        let spliced = self.watched()?.poll_splice(context, lent);
         self.unless_silent(spliced, context)
     }
 }
@@ -211,11 +214,7 @@ impl AsyncRead for Connection {
         if let Some(error) = this.failed.take() {
             return Poll::Ready(Err(error));
         }
-        let received = match this.watched()?.get_mut() {
-            Watched::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
-            Watched::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
-        };
-        this.unless_silent(received, context)
+        this.receive(context, buffer)
     }
 }
 
@@ -234,20 +233,12 @@ impl AsyncWrite for Connection {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if let Socket::Unwatched(socket) = &mut this.socket {
-            match socket.write_vectored(slices) {
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                    ) => {}
-                written => return Poll::Ready(written),
-            }
+        if let Socket::Unwatched(socket) = &this.socket
+            && let Some(sent) = socket.send(slices)
+        {
+            return Poll::Ready(sent);
         }
-        let sent = match this.watched()?.get_mut() {
-            Watched::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-            Watched::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-        };
+        let sent = this.watched()?.poll_write_vectored(context, slices);
         this.unless_silent(sent, context)
     }
 
@@ -261,82 +252,9 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut().watched()?.get_mut() {
-            Watched::Unix(stream) => Pin::new(stream).poll_shutdown(context),
-            Watched::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
-        }
+        self.get_mut().watched()?.poll_shutdown(context)
     }
 }
 
-impl Watched {
-    fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Unix(stream) => stream.poll_write_ready(context),
-            Self::Tcp(stream) => stream.poll_write_ready(context),
-        }
-    }
-
-    fn poll_splice(&self, context: &mut Context<'_>, lent: &Lent) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.poll_write_ready(context))?;
-            match self.try_splice(lent) {
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                    ) => {}
-                spliced => return Poll::Ready(spliced),
-            }
-        }
-    }
-
-    /// Takes what there is room for; that there is none is told, and noted for the next look whether there is.
-    fn try_splice(&self, lent: &Lent) -> io::Result<usize> {
-        let socket = self.as_fd();
-        let splice = || {
-            let (reader, flags) = (lent.reader(), SpliceFlags::NONBLOCK);
-            Ok(splice(reader, None, socket, None, lent.len(), flags)?)
-        };
-        match self {
-            Self::Unix(stream) => stream.try_io(Interest::WRITABLE, splice),
-            Self::Tcp(stream) => stream.try_io(Interest::WRITABLE, splice),
-        }
-    }
-
-    fn unwatch(self) -> io::Result<Unwatched> {
-        match self {
-            Self::Unix(stream) => stream.into_std().map(Unwatched::Unix),
-            Self::Tcp(stream) => stream.into_std().map(Unwatched::Tcp),
-        }
-    }
-
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Unix(stream) => stream.as_fd(),
-            Self::Tcp(stream) => stream.as_fd(),
-        }
-    }
-}
-
-impl Unwatched {
-    fn watch(self) -> io::Result<Watched> {
-        match self {
-            Self::Unix(stream) => UnixStream::from_std(stream).map(Watched::Unix),
-            Self::Tcp(stream) => TcpStream::from_std(stream).map(Watched::Tcp),
-        }
-    }
-
-    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Self::Unix(stream) => stream.write_vectored(slices),
-            Self::Tcp(stream) => stream.write_vectored(slices),
-        }
-    }
-
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Unix(stream) => stream.as_fd(),
-            Self::Tcp(stream) => stream.as_fd(),
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

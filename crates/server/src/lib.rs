@@ -55,6 +55,7 @@ mod server;
 mod session;
 mod sessions;
 mod silence;
+mod socket;
 mod socket_file;
 mod sys;
 mod tls;

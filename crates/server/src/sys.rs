@@ -1,10 +1,16 @@
-//! The one system call that the safe bindings do not offer.
-#![expect(unsafe_code, reason = "what the kernel knows of a TCP connection has no safe binding")]
+//! System calls that the safe bindings do not offer.
+#![expect(
+    unsafe_code,
+    reason = "neither what the kernel knows of a TCP connection nor a receive into tokio's buffer has a safe binding"
+)]
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
+
+use rustix::net::{RecvFlags, recv};
+use tokio::io::ReadBuf;
 
 use crate::silence::Heard;
 
@@ -38,4 +44,19 @@ pub(crate) fn heard(socket: BorrowedFd<'_>) -> io::Result<Heard> {
         sent_again: info.tcpi_retransmits,
         asked: info.tcpi_probes,
     })
+}
+
+/// Receives what is there, up to the room in the buffer, without waiting; nothing at the end of the stream.
+///
+/// # Errors
+/// Those of `recv(2)`; of the kind `WouldBlock` where nothing is there.
+pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
+    // SAFETY: nothing but `recv` writes there, and only bytes.
+    let room = unsafe { buffer.unfilled_mut() };
+    let ((received, _), _) = recv(socket, room, RecvFlags::DONTWAIT)?;
+    let count = received.len();
+    // SAFETY: the kernel has written so many bytes to the front of the room.
+    unsafe { buffer.assume_init(count) };
+    buffer.advance(count);
+    Ok(())
 }
