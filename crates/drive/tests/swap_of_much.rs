@@ -41,9 +41,12 @@ async fn a_sync_of_the_target_that_fails_along_the_way_ends_the_swap() {
     let (_world, drive, source, target) = with_mibs(40).await;
     target.script(Op::Flush, 0, Fault::Error);
     let held = target.hold(Op::Flush);
+    // What was written before it is enough for a sync, and what comes after it keeps the copy from its end.
+    target.hang(Op::Change, 35);
     let swapping = begin_swap(&drive);
     held.until_stuck(1).await;
     assert!(target.changes() < 40, "along the way");
+    target.heal();
     while target.changes() < 40 {
         yield_now().await;
     }
@@ -51,6 +54,10 @@ async fn a_sync_of_the_target_that_fails_along_the_way_ends_the_swap() {
     swapping.await.unwrap().unwrap_err();
     assert_eq!(volume(&drive).status().medium.as_deref(), Some("disk-a"));
     assert_eq!((target.flushes_after_failure(), source.flushes_after_failure()), (0, 0));
+    // What was under way to it when the swap was given up.
+    while target.open_handles() > 0 {
+        yield_now().await;
+    }
     target.lose_unsynced();
     drive.swap("a", "other").await.unwrap();
     assert_has_mibs(&target.durable());
