@@ -4,7 +4,7 @@
 //! is wasted, on the client's processor at that. So the socket is taken out of the runtime's watch
 //!
 //! * by the first look of a session (see `session::spin`) that finds nothing;
-//! * when [`STEADY_READS`] in a row have found bytes: a client that sends faster than its session takes.
+//! * when [`STEADY_READS`] in a row have found bytes: a client that sends faster than its session takes (decision 22).
 //!
 //! From then on bytes are received, and sent, without the runtime. Whoever has to wait for the socket puts it back:
 //! nothing here returns `Pending` for a socket that is not watched. What comes between the last look and the return to
