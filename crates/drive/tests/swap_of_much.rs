@@ -5,10 +5,12 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hotbay_drive::Drive;
 use support::*;
 use tokio::task::yield_now;
+use tokio::time::timeout;
 
 /// A volume on a disk with something else in each MiB, and a disk to swap to.
 async fn with_mibs(count: u64) -> (World, Arc<Drive>, Arc<Disk>, Arc<Disk>) {
@@ -55,9 +57,12 @@ async fn a_sync_of_the_target_that_fails_along_the_way_ends_the_swap() {
     assert_eq!(volume(&drive).status().medium.as_deref(), Some("disk-a"));
     assert_eq!((target.flushes_after_failure(), source.flushes_after_failure()), (0, 0));
     // What was under way to it when the swap was given up.
-    while target.open_handles() > 0 {
-        yield_now().await;
-    }
+    let ended = async {
+        while target.open_handles() > 0 {
+            yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(3600), ended).await.unwrap();
     target.lose_unsynced();
     drive.swap("a", "other").await.unwrap();
     assert_has_mibs(&target.durable());

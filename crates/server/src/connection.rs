@@ -6,9 +6,12 @@
 //! * by the first look of a session (see `session::spin`) that finds nothing;
 //! * when [`STEADY_READS`] in a row have found bytes: a client that sends faster than its session takes (decision 22).
 //!
-//! From then on bytes are received, and sent, without the runtime. Whoever has to wait for the socket puts it back:
-//! nothing here returns `Pending` for a socket that is not watched. What comes between the last look and the return to
-//! the watch is not lost, because the system tells of a socket that is ready when its watch begins.
+//! From then on bytes are received, and sent, without the runtime, though they count against what a task may do in one go as they would
+//! there. What must hold:
+//!
+//! * Nothing waits for a socket that is not watched: whoever has to puts it back. What comes between the last look and the
+//!   return to the watch is not lost, because the system tells of a socket that is ready when its watch begins.
+//! * A socket does not leave the watch while somebody waits for room in it: he would be forgotten.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -26,7 +29,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::session::{Look, Looked, Splice};
 use crate::silence::Silence;
-use crate::socket::{Socket, Watched};
+use crate::socket::{Socket, Unwatched, Watched};
 
 /// The bytes that a look takes at once: a small request with its payload. The rest of a longer one is received
 /// where it is to be.
@@ -45,8 +48,10 @@ pub(crate) struct Connection {
     /// What a look has received, and how much of it was read.
     early: Vec<u8>,
     read: usize,
-    /// The reads since one had to wait.
+    /// The watched reads since one had to wait.
     reads: u32,
+    /// Whether somebody waits for room.
+    is_blocked: bool,
     /// The error that a look was told, which the system tells once.
     failed: Option<io::Error>,
     /// Over TCP alone: a client on this machine does not vanish without the kernel telling.
@@ -65,8 +70,9 @@ impl Connection {
 
     fn new(socket: Watched, is_local: bool) -> Self {
         let socket = Socket::Watched(socket);
-        let (user, early, read, reads) = (None, Vec::new(), 0, 0);
-        Self { socket, is_local, user, early, read, reads, failed: None, silence: None }
+        let (early, read, reads, is_blocked) = (Vec::new(), 0, 0, false);
+        let (user, failed, silence) = (None, None, None);
+        Self { socket, is_local, user, early, read, reads, is_blocked, failed, silence }
     }
 
     /// Whether its client is on this machine, and one that the socket file's mode lets in.
@@ -121,11 +127,30 @@ impl Connection {
         }
         let received = self.watched()?.poll_read(context, buffer);
         self.reads = if received.is_ready() { self.reads + 1 } else { 0 };
-        if self.reads >= STEADY_READS {
+        if self.reads >= STEADY_READS && !self.is_blocked {
             self.reads = 0;
-            self.unwatch()?;
+            self.failed = self.unwatch().err();
         }
         self.unless_silent(received, context)
+    }
+
+    /// Sends what there is room for by one of two ways, or waits for room in the runtime's watch.
+    fn send(
+        &mut self,
+        context: &mut Context<'_>,
+        unwatched: impl FnOnce(&Unwatched) -> Option<io::Result<usize>>,
+        watched: impl FnOnce(&mut Watched, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Socket::Unwatched(socket) = &self.socket {
+            let proceeds = ready!(coop::poll_proceed(context));
+            if let Some(sent) = unwatched(socket) {
+                proceeds.made_progress();
+                return Poll::Ready(sent);
+            }
+        }
+        let sent = watched(self.watched()?, context);
+        self.is_blocked = sent.is_pending();
+        self.unless_silent(sent, context)
     }
 
     /// Receives what is there before it is read.
@@ -178,13 +203,11 @@ impl Splice for Connection {
     }
 
     fn poll_splice(&mut self, context: &mut Context<'_>, lent: &Lent) -> Poll<io::Result<usize>> {
-        if let Socket::Unwatched(socket) = &self.socket
-            && let Some(spliced) = socket.splice(lent)
-        {
-            return Poll::Ready(spliced);
-        }
-        let spliced = self.watched()?.poll_splice(context, lent);
-        self.unless_silent(spliced, context)
+        self.send(
+            context,
+            |socket| socket.splice(lent),
+            |socket, context| socket.poll_splice(context, lent),
+        )
     }
 }
 
@@ -199,7 +222,6 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.early.is_empty() {
-            // The runtime's own sockets count against what a task may do in one go, and so does this.
             ready!(coop::poll_proceed(context)).made_progress();
             let early = this.early.get(this.read..).unwrap_or_default();
             let count = early.len().min(buffer.remaining());
@@ -232,14 +254,11 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        if let Socket::Unwatched(socket) = &this.socket
-            && let Some(sent) = socket.send(slices)
-        {
-            return Poll::Ready(sent);
-        }
-        let sent = this.watched()?.poll_write_vectored(context, slices);
-        this.unless_silent(sent, context)
+        self.get_mut().send(
+            context,
+            |socket| socket.send(slices),
+            |socket, context| socket.poll_write_vectored(context, slices),
+        )
     }
 
     fn is_write_vectored(&self) -> bool {
