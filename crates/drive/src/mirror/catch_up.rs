@@ -11,6 +11,7 @@ use bytes::Bytes;
 use hotbay_block::{Device, Extent, Request, Result};
 use tokio::time::timeout;
 
+use crate::buffers::Buffers;
 use crate::copy::{as_change, is_hole, no_bytes};
 use crate::event::EventKind;
 use crate::status::Progress;
@@ -40,6 +41,7 @@ impl Mirrored {
     }
 
     async fn copy_what_is_behind(&self, copy: usize) -> bool {
+        let buffers = Buffers::for_pieces(1, Extent::between(0, STEP_BYTES));
         let total = self.behind_count(copy);
         let mut number = 0;
         while let Some(next) = self.next_behind(copy, number) {
@@ -51,7 +53,7 @@ impl Mirrored {
                 done_bytes: self.granules.bytes_of(total - left),
                 total_bytes: self.granules.bytes_of(total),
             }));
-            if let Err(error) = self.copy_granule(copy, number).await {
+            if let Err(error) = self.copy_granule(copy, number, &buffers).await {
                 let volume = self.copies[copy].volume.name();
                 tracing::info!(volume, "the copy catches up later: {error}");
                 return false;
@@ -71,26 +73,34 @@ impl Mirrored {
         self.standings.lock().behind(copy)?.next_from(from)
     }
 
-    async fn copy_granule(&self, copy: usize, number: usize) -> Result<()> {
+    async fn copy_granule(&self, copy: usize, number: usize, buffers: &Buffers) -> Result<()> {
         let extent = self.granules.extent(number);
         {
             let _pass = self.gate.read().await;
             if let Ok(_claim) = timeout(POLITE, self.claims.claim(extent)).await {
-                return self.bring(copy, number, extent).await;
+                return self.bring(copy, number, extent, buffers).await;
             }
         }
         let _closed = self.gate.write().await;
-        self.bring(copy, number, extent).await
+        self.bring(copy, number, extent, buffers).await
     }
 
     /// Brings a granule to a copy. For who has seen to it that nobody changes it meanwhile.
-    async fn bring(&self, copy: usize, number: usize, extent: Extent) -> Result<()> {
+    async fn bring(
+        &self,
+        copy: usize,
+        number: usize,
+        extent: Extent,
+        buffers: &Buffers,
+    ) -> Result<()> {
         let mut left = extent;
         while let Some(step) = left.pieces(STEP_BYTES).next() {
             for known in self.in_sync().status(step, KNOWN_AT_ONCE).await? {
                 let change = match is_hole(&known) {
                     true => no_bytes(known.extent),
-                    false => as_change(known.extent, self.read_in_sync(known.extent).await?),
+                    false => {
+                        as_change(known.extent, self.read_in_sync(known.extent, buffers).await?)
+                    }
                 };
                 self.copies[copy].device.execute(change).answer().await?;
                 left = Extent::between(known.extent.end(), extent.end());
@@ -101,9 +111,10 @@ impl Mirrored {
     }
 
     /// Reads from a copy in sync.
-    pub(super) async fn read_in_sync(&self, extent: Extent) -> Result<Bytes> {
-        let answer = self.in_sync().execute(Request::read(extent)).answer().await?;
-        Ok(answer.into_payload().into_bytes())
+    async fn read_in_sync(&self, extent: Extent, buffers: &Buffers) -> Result<Bytes> {
+        let read = Request::Read { extent, buffer: buffers.take(), pipe: None };
+        let answer = self.in_sync().execute(read).answer().await?;
+        Ok(buffers.lend_again(answer.into_payload().into_bytes()))
     }
 
     /// A copy in sync, one that is present if there is one.
