@@ -84,10 +84,10 @@ impl Payload {
         self.len() == 0
     }
 
-    /// Whether all of it is lent.
+    /// Whether something of it is lent.
     #[must_use]
     pub fn is_lent(&self) -> bool {
-        self.parts().all(|part| matches!(part, Part::Lent(_)))
+        self.parts().any(|part| matches!(part, Part::Lent(_)))
     }
 
     /// Adds bytes behind those that are there.

@@ -15,9 +15,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use hotbay_block::{Extent, with_sources};
+use hotbay_block::{Extent, Pipe, with_sources};
 use hotbay_journal::{
-    AppendError, Change, Journal, JournalError, LiveExtent, Piece, Sequence, Usage,
+    AppendError, Change, Journal, JournalError, LiveExtent, PartlyLent, Piece, Sequence, Usage,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -321,6 +321,15 @@ impl JournalLog {
             None => self.journal.pieces(piece.extent),
         };
         pieces.flat_map(with_journal).collect()
+    }
+
+    /// The same, some of it lent where there is a pipe; see [`Journal::lend`]. Nothing is as long as something is on its way into the
+    /// journal.
+    pub(crate) fn lend(&self, extent: Extent, pipe: &mut Option<Pipe>) -> PartlyLent {
+        if pipe.is_some() && self.backlog.is_empty() {
+            return self.journal.lend(extent, pipe);
+        }
+        PartlyLent::nothing_of(self.pieces(extent))
     }
 
     /// The first of them, about as many as `most`.

@@ -12,10 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use hotbay_block::{
-    Durability, Error, ErrorKind, Extent, Payload, Reply, Request, Result, with_sources,
+    Durability, Error, ErrorKind, Extent, Payload, Pipe, Reply, Request, Result, with_sources,
 };
-use hotbay_journal::{Change, Content, Piece};
+use hotbay_journal::{Change, Content, PartlyLent, Piece};
 use tokio::time::sleep;
 
 use crate::attachment::Attachment;
@@ -34,8 +35,8 @@ pub(crate) async fn execute(
     under: Option<&Under>,
     request: Request,
 ) -> Outcome {
-    match &request {
-        Request::Read { extent, .. } => read(volume, under, *extent, request).await,
+    match request {
+        Request::Read { extent, buffer, pipe } => read(volume, under, extent, buffer, pipe).await,
         Request::Cache { .. } => Outcome::Answer(Ok(Reply::Done)),
         Request::Write { .. } | Request::Zero { .. } | Request::Trim { .. } | Request::Flush => {
             hold_back(under, &request).await;
@@ -119,14 +120,18 @@ async fn read(
     volume: &Arc<Volume>,
     under: Option<&Under>,
     extent: Extent,
-    request: Request,
+    buffer: BytesMut,
+    mut pipe: Option<Pipe>,
 ) -> Outcome {
-    let pieces = volume.log().pieces(extent);
+    let PartlyLent { before: pieces, lent, after } = volume.log().lend(extent, &mut pipe);
     if pieces.iter().all(|piece| piece.content.is_some()) {
         let mut payload = Payload::default();
-        pieces.into_iter().for_each(|piece| add_content(&mut payload, piece));
+        add_contents(&mut payload, pieces);
+        lent.into_iter().for_each(|lent| payload.extend(lent.into()));
+        add_contents(&mut payload, after);
         return Outcome::Answer(Ok(Reply::Data(payload)));
     }
+    let request = Request::Read { extent, buffer, pipe };
     let Some(Under { attachment, .. }) = under else { return Outcome::NeedsMedium(request) };
     let Some(_visit) = attachment.visit() else { return Outcome::Moved(request) };
     match read_over_medium(attachment, request, pieces).await {
@@ -169,6 +174,10 @@ async fn read_over_medium(
         }
     }
     Some(Ok(payload))
+}
+
+fn add_contents(payload: &mut Payload, pieces: Vec<Piece>) {
+    pieces.into_iter().for_each(|piece| add_content(payload, piece));
 }
 
 fn add_content(payload: &mut Payload, piece: Piece) {

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use hotbay_block::Pipe;
 use memmap2::{Mmap, MmapOptions};
 use rustix::fs::{
     Advice, FallocateFlags, FlockOperation, fadvise, fallocate, flock, fstatfs, fstatvfs,
 };
 use rustix::io::{Errno, pwritev};
+use rustix::pipe::{SpliceFlags, splice};
 
 use crate::format::{narrow, wide};
 use crate::segment::number_of;
@@ -282,5 +284,20 @@ impl SegmentFile for FileSegment {
             "{length} bytes at {position} pass the end of the segment"
         );
         self.map.slice(narrow(position)..narrow(position + length))
+    }
+
+    fn lend(&self, mut position: u64, length: usize, pipe: &Pipe) -> usize {
+        let mut lent = 0;
+        while lent < length {
+            // A full pipe is an error then, and nothing to wait for: nobody empties it.
+            let (missing, flags) = (length - lent, SpliceFlags::NONBLOCK);
+            match splice(&self.file, Some(&mut position), pipe.writer(), None, missing, flags) {
+                Ok(0) => break,
+                Ok(count) => lent += count,
+                Err(Errno::INTR) => {}
+                Err(_) => break,
+            }
+        }
+        lent
     }
 }

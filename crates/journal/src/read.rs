@@ -7,7 +7,7 @@ use hotbay_block::Extent;
 
 use crate::error::JournalError;
 use crate::format::wide;
-use crate::index::{Entry, Holds};
+use crate::index::{Entry, Holds, Index};
 use crate::reclaim::{checked_payload, corrupt};
 use crate::segment::Segment;
 use crate::{Content, Journal, LiveExtent, Piece, Sequence, Usage};
@@ -27,20 +27,7 @@ impl Journal {
     /// The first of [`Self::pieces`], as many as `most`, or one more.
     #[must_use]
     pub fn first_pieces(&self, extent: Extent, most: usize) -> Vec<Piece> {
-        let index = self.index.read();
-        let mut pieces = Vec::new();
-        let mut at = extent.offset();
-        for (held, entry) in index.overlapping(extent) {
-            if pieces.len() >= most {
-                return pieces;
-            }
-            push_gap(&mut pieces, at, held.offset());
-            let content = Some(content_of(&index.segments.holder(entry.slot).segment, &entry));
-            pieces.push(Piece { extent: held, content });
-            at = held.end();
-        }
-        push_gap(&mut pieces, at, extent.end());
-        pieces
+        pieces_in(&self.index.read(), extent, most)
     }
 
     /// Whether the journal holds every byte of an extent.
@@ -142,6 +129,23 @@ impl Journal {
             extents: wide(index.len()),
         }
     }
+}
+
+/// The first pieces of an extent, as many as `most`, or one more.
+pub(crate) fn pieces_in(index: &Index, extent: Extent, most: usize) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut at = extent.offset();
+    for (held, entry) in index.overlapping(extent) {
+        if pieces.len() >= most {
+            return pieces;
+        }
+        push_gap(&mut pieces, at, held.offset());
+        let content = Some(content_of(&index.segments.holder(entry.slot).segment, &entry));
+        pieces.push(Piece { extent: held, content });
+        at = held.end();
+    }
+    push_gap(&mut pieces, at, extent.end());
+    pieces
 }
 
 fn push_gap(pieces: &mut Vec<Piece>, from: u64, to: u64) {

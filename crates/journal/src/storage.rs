@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 
 use bytes::Bytes;
+use hotbay_block::Pipe;
 
 /// Whether a file is opened to be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,4 +106,10 @@ pub trait SegmentFile: Send + Sync {
     /// # Panics
     /// Where they pass the end.
     fn view(&self, position: u64, length: u64) -> Bytes;
+
+    /// Puts bytes into a pipe by reference: from `position` on, `length` at most, as many as there is room for. How many
+    /// that were; none where the storage cannot. May wait for what is not in memory. Asked for what may be viewed.
+    fn lend(&self, _position: u64, _length: usize, _pipe: &Pipe) -> usize {
+        0
+    }
 }
