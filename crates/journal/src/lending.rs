@@ -47,8 +47,9 @@ struct Place {
 }
 
 impl Journal {
-    /// As [`Self::pieces`], with as much as there is room for put into the pipe, from the first long data on. Where there is none, or the
-    /// journal does not hold all of the extent, nothing is lent and the pipe is left. May wait for what is not in memory.
+    /// As [`Self::pieces`], with data put into the pipe: from the first that is long to the end of the room, to zeroes or to the sixteenth
+    /// piece. Where there is none, or the journal does not hold all of the extent, nothing is lent and the pipe is left. May wait for what
+    /// is not in memory.
     #[must_use]
     pub fn lend(&self, extent: Extent, pipe: &mut Option<Pipe>) -> PartlyLent {
         let (mut pieces, first, places) = {
@@ -61,7 +62,7 @@ impl Journal {
             let places = places_in(&index, extent, first);
             (pieces, first, places)
         };
-        let Some(lent) = pipe.take().and_then(|pipe| fill(pipe, &places)) else {
+        let Some(lent) = fill(pipe, &places) else {
             return PartlyLent::nothing_of(pieces);
         };
         let mut after = pieces.split_off(first);
@@ -86,17 +87,17 @@ fn places_in(index: &Index, extent: Extent, first: usize) -> Vec<Place> {
 }
 
 /// Fills a pipe as far as there is room; `None` where nothing could be put in.
-fn fill(pipe: Pipe, places: &[Place]) -> Option<Lent> {
-    let mut bytes = 0;
+fn fill(pipe: &mut Option<Pipe>, places: &[Place]) -> Option<Lent> {
+    let (mut bytes, room) = (0, pipe.as_ref()?);
     for Place { segment, position, length } in places {
         let length = narrow(*length);
-        let lent = segment.file.lend(*position, length, &pipe);
+        let lent = segment.file.lend(*position, length, room);
         bytes += lent;
         if lent < length {
             break;
         }
     }
-    (bytes > 0).then(|| pipe.filled(bytes))
+    pipe.take_if(|_| bytes > 0).map(|pipe| pipe.filled(bytes))
 }
 
 /// Takes so many bytes of data from the front.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use hotbay_block::{Extent, Lent, Payload, Pipe};
 use hotbay_journal::{Change, Content, FileStorage, Journal, PartlyLent, Piece, Settings};
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 const KIB: u64 = 1 << 10;
@@ -114,4 +115,34 @@ fn what_is_lent_stays_whatever_becomes_of_the_journal() {
     journal.append(&[Change::Write { offset: 0, data: vec![9; 512 << 10].into() }]).unwrap();
     drop((journal, directory));
     assert!(read.lent.is_some() && whole(read) == expected);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_is_written_over_what_the_bytes_are_the_same(
+        changes in prop::collection::vec((0u64..2048, 1u64..200, 0u8..6), 20..60),
+        reads in prop::collection::vec((0u64..2048, 1u64..1024, 12usize..21), 30),
+    ) {
+        let (_directory, journal) = journal();
+        journal.append(&[write(0, 1024 * KIB), write(1024 * KIB, 2048 * KIB)]).unwrap();
+        for (at, length, kind) in changes {
+            let extent = Extent::between(at * KIB + 512, (at + length) * KIB);
+            let change = match kind {
+                0 => Change::Zeroes(extent),
+                1 => Change::Trim(extent),
+                _ => Change::Write {
+                    offset: extent.offset(),
+                    data: vec![kind + length as u8; extent.len_in_memory()].into(),
+                },
+            };
+            journal.append(&[change]).unwrap();
+        }
+        for (at, length, room) in reads {
+            let extent = Extent::between(at * KIB, (at + length) * KIB);
+            let read = journal.lend(extent, &mut pipe(1 << room));
+            prop_assert!(whole(read) == whole(PartlyLent::nothing_of(journal.pieces(extent))));
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! Pipes that are offered with long READs, used again and again.
 //!
 //! What a device lends goes from its page cache to the socket without a copy (see [`Lent`](hotbay_block::Lent)). Not every
-//! device lends, and one that does may have nothing to lend now: then a pipe is offered from time to time only, since to make
-//! one costs as much as a short read.
+//! device lends, and one that does may have nothing to lend now: after some READs in a row of which nothing was lent a pipe is offered from
+//! time to time only, since to make one costs as much as a short read.
 
 use hotbay_block::Pipe;
 use rustix::pipe::fcntl_setpipe_size;
@@ -11,15 +11,17 @@ use rustix::pipe::fcntl_setpipe_size;
 const TAKEN_MAX: usize = 8;
 /// The bytes that go into a pipe. The system lets nobody but root have more.
 const ROOM_BYTES: usize = 1 << 20;
-/// Of so many READs one is offered a pipe where the last one that was offered one was not lent its bytes.
+/// So many READs in a row that were offered a pipe for nothing show that there is nothing to lend.
+const MISSES: u32 = 4;
+/// Of so many READs one is offered a pipe then.
 const OFFERED_ONE_IN: u32 = 16;
 
 /// The pipes of a session.
 #[derive(Debug)]
 pub(super) struct Pipes {
     spare: Vec<Pipe>,
-    /// Whether the last READ that was offered a pipe made use of it.
-    are_used: bool,
+    /// The READs that were offered a pipe since one made use of it.
+    misses: u32,
     passed_over: u32,
     /// The system gives none.
     are_refused: bool,
@@ -29,7 +31,7 @@ impl Pipes {
     /// None yet; for a stream that takes bytes from a pipe, or one that does not.
     pub(super) const fn new(stream_takes_them: bool) -> Self {
         let are_refused = !stream_takes_them;
-        Self { spare: Vec::new(), are_used: true, passed_over: 0, are_refused }
+        Self { spare: Vec::new(), misses: 0, passed_over: 0, are_refused }
     }
 
     /// A pipe for a READ of so many bytes, with so many requests not answered, where one is worth it.
@@ -37,7 +39,7 @@ impl Pipes {
         if self.are_refused || length > ROOM_BYTES as u64 || taken >= TAKEN_MAX {
             return None;
         }
-        if !self.are_used {
+        if !self.are_used() {
             self.passed_over += 1;
             if !self.passed_over.is_multiple_of(OFFERED_ONE_IN) {
                 return None;
@@ -50,12 +52,12 @@ impl Pipes {
 
     /// Whether what is offered is used, as far as is known.
     pub(super) const fn are_used(&self) -> bool {
-        self.are_used
+        self.misses < MISSES
     }
 
     /// A READ that was offered a pipe is answered.
     pub(super) const fn note(&mut self, is_lent: bool) {
-        self.are_used = is_lent;
+        self.misses = if is_lent { 0 } else { self.misses.saturating_add(1) };
     }
 
     /// Takes a pipe back.
@@ -119,7 +121,16 @@ mod tests {
             count.count()
         };
         assert_eq!(offered(true), 160);
-        assert_eq!(offered(false), 1 + 159 / 16);
+        assert_eq!(offered(false), 4 + 156 / 16);
         assert!(offered(true) >= 160 - 16);
+    }
+
+    #[test]
+    fn who_lends_now_and_then_is_always_asked() {
+        let mut pipes = Pipes::new(true);
+        for read in 0..40 {
+            assert!(pipes.offer(LONG, 0).is_some());
+            pipes.note(read % 4 == 0);
+        }
     }
 }

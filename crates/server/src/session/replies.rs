@@ -248,6 +248,8 @@ fn wide(size: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+
     use super::*;
     use hotbay_nbd::Cookie;
 
@@ -255,6 +257,13 @@ mod tests {
     fn drain(replies: &mut Replies, step: usize) -> Vec<u8> {
         let mut sent = Vec::new();
         while !replies.is_empty() {
+            if let Some(lent) = replies.next_lent() {
+                let mut part = vec![0; lent.len().min(step)];
+                lent.reader().read_exact(&mut part).unwrap();
+                sent.extend_from_slice(&part);
+                replies.advance(part.len());
+                continue;
+            }
             let mut slices = [IoSlice::new(&[]); PIECES_MAX];
             let count = replies.slices(&mut slices);
             let whole: Vec<u8> = slices[..count].iter().flat_map(|s| s.to_vec()).collect();
@@ -361,6 +370,35 @@ mod tests {
         assert_eq!(answer(false), chunked);
         let whole = [b"abcd".as_slice(), &[0; 100_000], b"e\0"].concat();
         assert_eq!(answer(true), vec![(1, true, at(7, &whole))]);
+    }
+
+    #[test]
+    fn what_is_lent_comes_in_its_place_among_the_rest() {
+        let lent = || {
+            let (reader, writer) = std::io::pipe().unwrap();
+            let pipe = Pipe::new(reader, writer, 4096);
+            pipe.writer().write_all(&[6; 1000]).unwrap();
+            Payload::from(pipe.filled(1000))
+        };
+        let in_memory = || Bytes::from(vec![6; 1000]).into();
+        let answer = |dialect, in_one_chunk, part: Payload| {
+            let mut payload = Payload::from(Bytes::from_static(b"ab"));
+            payload.extend(part);
+            payload.push(Bytes::from_static(b"cd"));
+            payload.push_zeroes(100);
+            let mut replies = Replies::new(dialect);
+            replies.push(Asked { in_one_chunk, ..asked(9) }, Ok(Answer::Data(payload)));
+            replies
+        };
+        for dialect in [Dialect::Simple, Dialect::Structured, Dialect::Extended] {
+            for in_one_chunk in [false, true] {
+                let whole = drain(&mut answer(dialect, in_one_chunk, in_memory()), usize::MAX);
+                for step in [7, 300, 5000] {
+                    let sent = drain(&mut answer(dialect, in_one_chunk, lent()), step);
+                    assert_eq!(sent, whole, "{dialect:?}, {step} bytes at a time");
+                }
+            }
+        }
     }
 
     #[test]
