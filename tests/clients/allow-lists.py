@@ -4,7 +4,6 @@ what an export is presented as: read-only, rotational, with a description."""
 
 import os
 import pathlib
-import re
 import ssl
 import struct
 import subprocess
@@ -63,8 +62,7 @@ class Server(Daemon):
 
     def start(self):
         super().start("--listen", "tcp:127.0.0.1:0")
-        said = (self.directory / "log").read_text()
-        self.place = ("127.0.0.1", int(re.findall(r"listening on tcp:127.0.0.1:(\d+)", said)[-1]))
+        self.place = self.tcp_place()
 
     def context(self, name):
         context = ssl.create_default_context(cafile=self.directory / "tls" / "ca-cert.pem")

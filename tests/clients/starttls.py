@@ -4,7 +4,6 @@ forgotten by it, what somebody on the way can put behind it, and that a session 
 
 import pathlib
 import random
-import re
 import ssl
 import struct
 import subprocess
@@ -61,8 +60,7 @@ class Server(Daemon):
 
     def start(self, *more):
         super().start("--listen", "tcp:127.0.0.1:0")
-        said = (self.directory / "log").read_text()
-        self.place = ("127.0.0.1", int(re.findall(r"listening on tcp:127.0.0.1:(\d+)", said)[-1]))
+        self.place = self.tcp_place()
 
     def context(self, name="tls"):
         """A client that believes in the server's CA and shows a certificate, or none."""

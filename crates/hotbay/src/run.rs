@@ -94,6 +94,10 @@ async fn serve_drive(
     let handler = Arc::new(handler);
     let metrics_page = MetricsPage::new(Arc::clone(drive), exports.clone(), server.sessions());
     let site = DriveSite { metrics: metrics_page, handler: Arc::clone(&handler) };
+    // Before it answers anybody, so that who waits for an answer finds it said. Whoever reads this may be gone; the daemon serves
+    // all the same.
+    let _ = std::io::stdout()
+        .write_all(welcome(config, &exports, drive, &addresses, metrics.as_deref()).as_bytes());
     // Ended with this function, whatever ends it.
     let mut beside = JoinSet::new();
     beside.spawn(control.serve(handler));
@@ -112,9 +116,6 @@ async fn serve_drive(
     if let Some(http) = http {
         beside.spawn(http.serve(Arc::new(site)));
     }
-    // Whoever reads this may be gone; the daemon serves all the same.
-    let _ = std::io::stdout()
-        .write_all(welcome(config, &exports, drive, &addresses, metrics.as_deref()).as_bytes());
     service::tell_ready(drive);
     beside.spawn(service::keep_telling(Arc::clone(drive)));
     let stopped = async {

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -61,6 +62,11 @@ class Daemon:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError("the daemon did not come up")
             time.sleep(0.02)
+
+    def tcp_place(self):
+        """Where it listens on TCP, as it says before it takes commands."""
+        said = (self.directory / "log").read_text()
+        return "127.0.0.1", int(re.findall(r"listening on tcp:127.0.0.1:(\d+)", said)[-1])
 
     def kill(self):
         """As a crash would: kill -9."""
