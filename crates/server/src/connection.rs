@@ -87,7 +87,7 @@ impl Connection {
 
     /// The socket, put back into the runtime's watch where it is out of it.
     fn watched(&mut self) -> io::Result<&mut Watched> {
-        if self.early.is_empty() {
+        if matches!(self.socket, Socket::Unwatched(_)) && self.early.is_empty() {
             self.early = Vec::new();
         }
         self.socket.watched()
